@@ -151,7 +151,7 @@ static bool find_number(const char *text, const char *name, double *ret)
 
 /*
  * Fields of stat. The name may hold anything, parentheses and blanks too, but nothing behind
- * it does. False for a process without memory of its own: a zombie.
+ * it does. False for another process than the target.
  */
 static bool parse_stat(const char *text, uint64_t start_time, struct reading *ret)
 {

@@ -117,7 +117,8 @@ static int map_rings_of(struct perf *perf, size_t bytes)
     for (size_t i = 0; i < perf->cpu_count; i++) {
         int fd = event_open(&dummy, 0, perf->cpus[i]);
         if (fd < 0 || perf_ring_map(&perf->rings[i], fd, bytes)) {
-            int number = errno;
+            /* mmap's EPERM is about memory to lock, and not about what may be sampled. */
+            int number = fd >= 0 && errno == EPERM ? ENOMEM : errno;
             if (fd >= 0)
                 close(fd);
             while (i-- > 0)
@@ -156,8 +157,14 @@ static int map_rings(struct perf *perf, const struct target *target, struct erro
             return error_set(err, ERROR_LIMIT,
                              "cannot open %zu rings: too many open files; raise `ulimit -n`",
                              perf->cpu_count);
-        if ((errno != EPERM && errno != ENOMEM) || bytes <= RING_BYTES_MIN)
+        if (errno != ENOMEM)
             return permission_error(target, err);
+        if (bytes <= RING_BYTES_MIN)
+            return error_set(err, ERROR_LIMIT,
+                             "cannot sample %d (%s): the memory that this user may lock is used "
+                             "up; end other recordings, or raise `ulimit -l` or "
+                             "kernel.perf_event_mlock_kb",
+                             target->pid, target->command);
         bytes /= 2;
     }
     uint32_t most = (uint32_t)(bytes / STACKS_PER_RING);
@@ -231,6 +238,7 @@ static int probe(struct perf *perf, pid_t tid)
     }
     perf->layout = (struct perf_layout){
         .kernel = kernel,
+        .count_is_time = attr->type == PERF_TYPE_SOFTWARE,
         .register_count = perf->options.user_register_count,
         .stack_bytes = perf->options.stack_bytes,
     };
@@ -316,7 +324,7 @@ static int open_listed(struct perf *perf, const struct target *target, bool late
 
 static int open_threads(struct perf *perf, const struct target *target, struct error *err)
 {
-    size_t added;
+    size_t added = 0;
     _cleanup_free_ pid_t *tids = NULL;
     size_t count;
     if (target_threads(target, &tids, &count, err))
@@ -395,6 +403,19 @@ void perf_disable(struct perf *perf)
     for (size_t i = 0; i < perf->fds.count; i++)
         if (perf->fds.items[i] >= 0)
             ioctl(perf->fds.items[i], PERF_EVENT_IOC_DISABLE, 0);
+}
+
+uint64_t perf_running_ns(const struct perf *perf)
+{
+    struct { /* read_format PERF_FORMAT_TOTAL_TIME_RUNNING */
+        uint64_t count, running_ns;
+    } values;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < perf->fds.count; i++)
+        if (perf->fds.items[i] >= 0 &&
+            read(perf->fds.items[i], &values, sizeof values) == sizeof values)
+            sum += perf->layout.count_is_time ? values.count : values.running_ns;
+    return sum;
 }
 
 bool perf_has_kernel(const struct perf *perf)

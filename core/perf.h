@@ -88,6 +88,11 @@ void perf_free(struct perf *perf);
 int perf_enable(struct perf *perf, struct error *err);
 /* Stops it; what is in the rings can still be read. */
 void perf_disable(struct perf *perf);
+/*
+ * The running time of all threads that were sampled, ended and inherited ones included, in
+ * nanoseconds: what the ticks are samples of.
+ */
+uint64_t perf_running_ns(const struct perf *perf);
 /* True if kernel frames come; perf_open drops them where they are not permitted. */
 bool perf_has_kernel(const struct perf *perf);
 /* How many CPUs there are: so many PERF_TIME records tell of one ended thread. */

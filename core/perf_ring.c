@@ -177,7 +177,7 @@ static bool decode_map(const uint8_t *at, struct perf_record *record)
 }
 
 static bool decode_sideband(const uint8_t *at, const struct perf_event_header *header,
-                            struct perf_record *record)
+                            const struct perf_layout *layout, struct perf_record *record)
 {
     record->pid = u32_at(at + 8);
     record->tid = u32_at(at + 12);
@@ -198,7 +198,7 @@ static bool decode_sideband(const uint8_t *at, const struct perf_event_header *h
         return true;
     case PERF_RECORD_READ: /* {pid, tid, value, time running} */
         record->kind = PERF_TIME;
-        record->time.running_ns = u64_at(at + 24);
+        record->time.running_ns = u64_at(at + (layout->count_is_time ? 16 : 24));
         return true;
     case PERF_RECORD_LOST: /* {id, lost} */
         record->kind = PERF_LOST;
@@ -221,7 +221,7 @@ bool perf_ring_take(struct perf_ring *ring, const struct perf_layout *layout,
     } else {
         ret_record->time_ns = u64_at(at + header.size - 16);
         *ret_event_id = u64_at(at + header.size - 8);
-        wanted = decode_sideband(at, &header, ret_record);
+        wanted = decode_sideband(at, &header, layout, ret_record);
     }
     ring->tail += header.size;
     return wanted;

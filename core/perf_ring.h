@@ -24,6 +24,11 @@ struct perf_ring {
 /* What a sample holds, and so where its fields are. */
 struct perf_layout {
     bool kernel; /* has a callchain */
+    /*
+     * The event counts nanoseconds itself (cpu-clock). Its count follows a thread exactly when
+     * the kernel swaps the contexts of two threads; "time running" is off by some percent then.
+     */
+    bool count_is_time;
     uint8_t register_count;
     uint32_t stack_bytes;
 };

@@ -121,9 +121,10 @@ struct quality {
     uint64_t broken;         /* stacks that ended where no rule led on */
     uint64_t unknown_frames; /* distinct addresses without a name */
     uint64_t extrapolated;   /* ticks of threads that ended within a period, see perf.h */
-    double target_cpu_s;     /* what the kernel accounted to the target meanwhile */
-    double sampled_cpu_s;    /* ticks × period */
-    double coverage;         /* sampled / accounted; negative when it can't be told */
+    double target_cpu_s;  /* what the kernel accounted to the target; user time alone without kernel
+                             samples */
+    double sampled_cpu_s; /* ticks × period */
+    double coverage;      /* sampled / accounted; negative when it can't be told */
     double profiler_cpu_s;
     uint64_t profiler_rss_peak; /* bytes */
     string_id sampler;          /* "perf cpu-clock", "perf cycles" */

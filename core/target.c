@@ -24,7 +24,7 @@
 /* Reads a whole small file of /proc; the length, or -1 and errno. */
 static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
 {
-    char path[64];
+    char path[96];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -82,16 +82,18 @@ static char *command_line(pid_t pid, const char *command)
 static int refuse_other_user(pid_t pid, const char *command, struct error *err)
 {
     char path[32];
-    struct stat status;
+    struct stat status = {0};
     snprintf(path, sizeof path, "/proc/%d", pid);
     struct passwd *owner = stat(path, &status) ? NULL : getpwuid(status.st_uid);
-    char number[24];
+    char number[24], remedy[64] = "run as root";
     snprintf(number, sizeof number, "user %u", status.st_uid);
+    const char *name = owner ? owner->pw_name : number;
+    if (status.st_uid)
+        snprintf(remedy, sizeof remedy, "run as %s or root", name);
     return error_set(err, ERROR_PERMISSION,
-                     "cannot attach to %d (%s): it belongs to %s; run as %s or root, or grant "
-                     "CAP_SYS_PTRACE and CAP_PERFMON",
-                     pid, command, owner ? owner->pw_name : number,
-                     owner ? owner->pw_name : number);
+                     "cannot attach to %d (%s): it belongs to %s; %s, or grant CAP_SYS_PTRACE and "
+                     "CAP_PERFMON",
+                     pid, command, name, remedy);
 }
 
 enum { KERNEL_THREAD_FLAG = 0x00200000 }; /* PF_KTHREAD, include/linux/sched.h */
