@@ -1,0 +1,256 @@
+/*
+ * elf_file.c - libelf behind a narrow, checked interface.
+ *
+ * Files are mapped (ELF_C_READ_MMAP): a recording of node touches a few MB of its 90. Whoever
+ * can truncate the file while it is mapped could end memprof by SIGBUS, so a handler puts an
+ * anonymous zero page at the fault and lets the read go on; parsers then see malformed data.
+ * Reading into the heap instead would be safe too, but copies 300 MB of DWARF.
+ */
+#include "symbolize/elf_file.h"
+
+#include "core/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static long page_bytes;
+
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    void *page = (void *)((uintptr_t)info->si_addr & ~((uintptr_t)page_bytes - 1));
+    if (info->si_code == BUS_ADRERR &&
+        mmap(page, (size_t)page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+            MAP_FAILED)
+        return;
+    signal(number, SIG_DFL);
+}
+
+static void guard_install(void)
+{
+    page_bytes = sysconf(_SC_PAGESIZE);
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    sigaction(SIGBUS, &action, NULL);
+}
+
+void elf_guard_install(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, guard_install);
+}
+
+int elf_open_regular(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return -1;
+    struct stat status;
+    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+        close(fd);
+        errno = EINVAL;
+        return -1;
+    }
+    return fd;
+}
+
+static int read_headers(struct elf_file *file, const char *name, struct error *err)
+{
+    GElf_Ehdr header;
+    size_t count;
+    if (elf_kind(file->elf) != ELF_K_ELF || !gelf_getehdr(file->elf, &header))
+        return error_set(err, ERROR_FORMAT, "%s: not an ELF file", name);
+    if (gelf_getclass(file->elf) != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
+        return error_set(err, ERROR_UNSUPPORTED, "%s: not a 64-bit little-endian ELF file", name);
+    if (elf_getphdrnum(file->elf, &count) || count > LIMIT_ELF_SECTIONS)
+        return error_set(err, ERROR_FORMAT, "%s: malformed program headers", name);
+    file->machine = header.e_machine;
+    file->type = header.e_type;
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr program;
+        if (!gelf_getphdr(file->elf, (int)i, &program))
+            return error_set(err, ERROR_FORMAT, "%s: malformed program headers", name);
+        if (program.p_type == PT_LOAD)
+            *vec_push(&file->loads) = (struct elf_load){
+                .offset = program.p_offset,
+                .vaddr = program.p_vaddr,
+                .file_size = program.p_filesz,
+                .memory_size = program.p_memsz,
+                .executable = program.p_flags & PF_X,
+            };
+    }
+    return 0;
+}
+
+/* Notes in the layout of ELF-64: name size, description size, type, both padded to 4. */
+static bool build_id_of_notes(const uint8_t *at, size_t size, char ret_id[65])
+{
+    while (size >= 12) {
+        uint32_t words[3];
+        memcpy(words, at, sizeof words);
+        size_t name_end = 12 + (((size_t)words[0] + 3) & ~(size_t)3);
+        size_t end = name_end + (((size_t)words[1] + 3) & ~(size_t)3);
+        if (end > size)
+            return false;
+        if (words[2] == NT_GNU_BUILD_ID && words[0] == 4 && !memcmp(at + 12, "GNU", 4) &&
+            words[1] <= 32) {
+            for (uint32_t i = 0; i < words[1]; i++)
+                snprintf(ret_id + (size_t)2 * i, 3, "%02x", at[name_end + i]);
+            return words[1] > 0;
+        }
+        at += end;
+        size -= end;
+    }
+    return false;
+}
+
+/* By PT_NOTE, so that a file without section headers has its id too. */
+static void read_build_id(struct elf_file *file)
+{
+    size_t count, image_size;
+    char *image = elf_rawfile(file->elf, &image_size);
+    if (!image || elf_getphdrnum(file->elf, &count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr program;
+        if (gelf_getphdr(file->elf, (int)i, &program) && program.p_type == PT_NOTE &&
+            program.p_offset <= image_size && program.p_filesz <= image_size - program.p_offset &&
+            build_id_of_notes((uint8_t *)image + program.p_offset, program.p_filesz,
+                              file->build_id))
+            return;
+    }
+    /* A separate debug file keeps the section, but its PT_NOTE may point at nothing. */
+    struct elf_section notes;
+    if (elf_file_section(file, ".note.gnu.build-id", &notes))
+        build_id_of_notes(notes.data, notes.size, file->build_id);
+}
+
+static int open_elf(struct elf_file *file, const char *name, struct elf_file **ret_file,
+                    struct error *err)
+{
+    if (!file->elf)
+        return error_set(err, ERROR_FORMAT, "%s: not an ELF file: %s", name, elf_errmsg(-1));
+    if (read_headers(file, name, err))
+        return -1;
+    read_build_id(file);
+    *ret_file = file;
+    return 0;
+}
+
+int elf_file_open(int fd, const char *name, struct elf_file **ret_file, struct error *err)
+{
+    elf_guard_install();
+    elf_version(EV_CURRENT);
+    struct stat status;
+    if (fstat(fd, &status))
+        return error_set_errno(err, "%s", name);
+    if ((uint64_t)status.st_size > LIMIT_ELF_BYTES)
+        return error_set(err, ERROR_LIMIT, "%s: larger than any ELF file read here", name);
+    struct elf_file *file = xcalloc(1, sizeof *file);
+    file->fd = -1;
+    file->size = (uint64_t)status.st_size;
+    file->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+    if (open_elf(file, name, ret_file, err)) {
+        elf_file_free(file);
+        return -1;
+    }
+    file->fd = fd;
+    return 0;
+}
+
+int elf_file_open_memory(const void *image, size_t size, const char *name,
+                         struct elf_file **ret_file, struct error *err)
+{
+    elf_version(EV_CURRENT);
+    struct elf_file *file = xcalloc(1, sizeof *file);
+    file->fd = -1;
+    file->size = size;
+    /* libelf's parameter is not const, but ELF_C_READ never writes through it. */
+    file->elf = elf_memory((char *)(uintptr_t)image, size);
+    if (open_elf(file, name, ret_file, err)) {
+        elf_file_free(file);
+        return -1;
+    }
+    return 0;
+}
+
+void elf_file_free(struct elf_file *file)
+{
+    if (!file)
+        return;
+    elf_end(file->elf);
+    if (file->fd >= 0)
+        close(file->fd);
+    vec_release(&file->loads);
+    free(file);
+}
+
+/* ".debug_x" also matches ".zdebug_x", GNU's older way to compress it. */
+static bool name_matches(const char *found, const char *wanted, bool *ret_gnu_compressed)
+{
+    *ret_gnu_compressed = false;
+    if (!strcmp(found, wanted))
+        return true;
+    *ret_gnu_compressed = true;
+    return !strncmp(wanted, ".debug_", 7) && !strncmp(found, ".zdebug_", 8) &&
+           !strcmp(found + 8, wanted + 7);
+}
+
+static bool section_view(Elf_Scn *section, bool gnu_compressed, struct elf_section *ret_section)
+{
+    GElf_Shdr header;
+    if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
+        return false;
+    /*
+     * libelf checks raw sections against the file. Inflating a second time fails harmlessly: the
+     * section is already in its final form.
+     */
+    bool compressed = gnu_compressed || header.sh_flags & SHF_COMPRESSED;
+    if (gnu_compressed)
+        elf_compress_gnu(section, 0, 0);
+    else if (header.sh_flags & SHF_COMPRESSED && elf_compress(section, 0, 0) < 0)
+        return false;
+    Elf_Data *data = compressed ? elf_getdata(section, NULL) : elf_rawdata(section, NULL);
+    if (!data || !data->d_buf)
+        return false;
+    *ret_section = (struct elf_section){data->d_buf, data->d_size, header.sh_addr};
+    return true;
+}
+
+bool elf_file_section(struct elf_file *file, const char *name, struct elf_section *ret_section)
+{
+    size_t names;
+    if (elf_getshdrstrndx(file->elf, &names))
+        return false;
+    for (Elf_Scn *section = NULL; (section = elf_nextscn(file->elf, section));) {
+        GElf_Shdr header;
+        bool gnu_compressed;
+        const char *found;
+        if (gelf_getshdr(section, &header) &&
+            (found = elf_strptr(file->elf, names, header.sh_name)) &&
+            name_matches(found, name, &gnu_compressed))
+            return section_view(section, gnu_compressed, ret_section);
+    }
+    return false;
+}
+
+bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint64_t *ret_vaddr)
+{
+    for (size_t i = 0; i < file->loads.count; i++) {
+        const struct elf_load *load = &file->loads.items[i];
+        /* A mapping starts at a page: up to a page before the segment's own first byte. */
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+        uint64_t first = load->offset & ~(page - 1);
+        if (load->executable && offset >= first && offset - first < load->file_size + page) {
+            *ret_vaddr = load->vaddr - load->offset + offset;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,26 @@
+/*
+ * symbolize.h - the pass from a raw profile to one with names.
+ *
+ * Each distinct address is looked up once; an address in inlined code becomes several frames;
+ * nodes that turn out to be the same function under the same caller become one. Leaf addresses
+ * and lines are kept (profile.addresses, profile.lines).
+ */
+#ifndef MEMPROF_SYMBOLIZE_SYMBOLIZE_H
+#define MEMPROF_SYMBOLIZE_SYMBOLIZE_H
+
+#include "core/profile.h"
+#include "symbolize/modules.h"
+
+/*
+ * `raw` was recorded over `modules`: the module ids of its frames are positions in
+ * modules->items. Returns a new profile (the caller frees it) with everything of `raw`; raw is
+ * left as it is. Modules keep their tables for later calls.
+ */
+struct profile *symbolize_profile(const struct profile *raw, struct modules *modules);
+
+/* The module's own symbols contain `name`. */
+bool module_has_symbol(struct module *module, const char *name);
+/* Frees what the pass hung on a module; called by modules_free. */
+void symbolic_free(struct symbolic *symbolic);
+
+#endif
