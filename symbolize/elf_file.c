@@ -2,49 +2,19 @@
  * elf_file.c - libelf behind a narrow, checked interface.
  *
  * Files are mapped (ELF_C_READ_MMAP): a recording of node touches a few MB of its 90. Whoever
- * can truncate the file while it is mapped could end memprof by SIGBUS, so a handler puts an
- * anonymous zero page at the fault and lets the read go on; parsers then see malformed data.
- * Reading into the heap instead would be safe too, but copies 300 MB of DWARF.
+ * truncates one meanwhile gets zeros read (core/bus_guard.h).
  */
 #include "symbolize/elf_file.h"
 
+#include "core/bus_guard.h"
 #include "core/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static long page_bytes;
-
-static void on_bus_error(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    void *page = (void *)((uintptr_t)info->si_addr & ~((uintptr_t)page_bytes - 1));
-    if (info->si_code == BUS_ADRERR &&
-        mmap(page, (size_t)page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-            MAP_FAILED)
-        return;
-    signal(number, SIG_DFL);
-}
-
-static void guard_install(void)
-{
-    page_bytes = sysconf(_SC_PAGESIZE);
-    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    sigaction(SIGBUS, &action, NULL);
-}
-
-void elf_guard_install(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, guard_install);
-}
 
 int elf_open_regular(const char *path)
 {
@@ -145,7 +115,7 @@ static int open_elf(struct elf_file *file, const char *name, struct elf_file **r
 
 int elf_file_open(int fd, const char *name, struct elf_file **ret_file, struct error *err)
 {
-    elf_guard_install();
+    bus_guard_install();
     elf_version(EV_CURRENT);
     struct stat status;
     if (fstat(fd, &status))

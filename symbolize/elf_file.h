@@ -3,7 +3,7 @@
  *
  * The file may belong to a hostile target: only regular files are opened, sections are handed
  * out as checked {data, size} views, and a file that is truncated while it is mapped gives
- * zero bytes instead of SIGBUS (elf_guard_install). libelf parses the headers and inflates
+ * zero bytes instead of SIGBUS. libelf parses the headers and inflates
  * compressed sections. Knows nothing of processes or addresses at run time.
  */
 #ifndef MEMPROF_SYMBOLIZE_ELF_FILE_H
@@ -58,8 +58,5 @@ bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint
 
 /* Opens path O_NONBLOCK|O_CLOEXEC|O_NOCTTY and only if it is a regular file; -1 and errno. */
 int elf_open_regular(const char *path);
-
-/* Installs, once, the SIGBUS handler that puts zero pages under a truncated mapping. */
-void elf_guard_install(void);
 
 #endif

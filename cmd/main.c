@@ -1,0 +1,70 @@
+/*
+ * main.c - the table of commands.
+ */
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "core/alloc.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {"record", "CPU time and memory of a process into a profile", cmd_record},
+    {"report", "where a profile's time and memory went", cmd_report},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(void)
+{
+    puts("memprof says where a running process's CPU time and memory go, from outside.\n\n"
+         "Usage: memprof COMMAND [OPTION...]\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    puts("\n`memprof COMMAND --help` lists a command's options; memprof(1) tells more.");
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[COMMANDS];
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = commands[i].name;
+    const char *nearest = name_nearest(name, names, COMMANDS);
+    if (nearest)
+        error_print("unknown command '%s'; did you mean '%s'?", name, nearest);
+    else
+        error_print("unknown command '%s'; see `memprof --help`", name);
+    return EXIT_TROUBLE;
+}
+
+static int run(int argc, char **argv)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[0], commands[i].name) != 0)
+            continue;
+        _cleanup_free_ char *name = xasprintf("memprof %s", commands[i].name);
+        argv[0] = name;
+        return commands[i].run(argc, argv);
+    }
+    return unknown_command(argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    /* A closed pipe is a failed write, told by the exit status. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        error_print("no command given; see `memprof --help`");
+        return EXIT_TROUBLE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?")) {
+        print_help();
+        return stdout_finish();
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        printf("memprof %s\n", MEMPROF_VERSION);
+        return stdout_finish();
+    }
+    return run(argc - 1, argv + 1);
+}

@@ -1,0 +1,276 @@
+/*
+ * record.c - `memprof record`: CPU time and memory of a process into a profile.
+ */
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "cmd/options_scan.h"
+#include "cmd/session.h"
+#include "core/limits.h"
+#include "output/json.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { STATUS_INTERVAL_MS = 250 };
+
+struct options {
+    struct common_options common;
+    struct session_options session;
+};
+
+/* Set by the handler: the signal that ends the recording. */
+static volatile sig_atomic_t stop_signal;
+/* Sent by a process, not by the terminal: a launched command has not got it itself. */
+static volatile sig_atomic_t stop_was_sent;
+
+static void on_stop(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    stop_signal = number;
+    stop_was_sent = info->si_code != SI_KERNEL;
+}
+
+static void install_handlers(void)
+{
+    struct sigaction action = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+struct status_line {
+    bool shown;
+    uint64_t next_ns;
+    double last_cpu_s;
+    uint64_t last_ns;
+};
+
+static void status_show(struct status_line *status, const struct session *session)
+{
+    uint64_t now_ns = monotonic_ns();
+    if (!status->shown || now_ns < status->next_ns)
+        return;
+    double cpu_s = session->last_user_s + session->last_system_s;
+    double share = status->last_ns ? 100 * (cpu_s - status->last_cpu_s) /
+                                         ((double)(now_ns - status->last_ns) / 1e9)
+                                   : 0;
+    const struct quality *quality = &session->raw->quality;
+    fprintf(stderr,
+            "\r\033[K%.1f s  %" PRIu64 " samples  %" PRIu64 " lost  CPU %.0f %%  RSS %.1f MB",
+            (double)(now_ns - session->start_ns) / 1e9, quality->samples, quality->lost, share,
+            (double)memory_reader_rss(session->memory) / 1e6);
+    status->last_cpu_s = cpu_s;
+    status->last_ns = now_ns;
+    status->next_ns = now_ns + (uint64_t)STATUS_INTERVAL_MS * 1000000;
+}
+
+static void status_clear(const struct status_line *status)
+{
+    if (status->shown)
+        fputs("\r\033[K", stderr);
+}
+
+static bool is_over(const struct session *session)
+{
+    double limit_s = session->options.duration_s;
+    return stop_signal ||
+           (limit_s > 0 && (double)(monotonic_ns() - session->start_ns) >= limit_s * 1e9);
+}
+
+/* A launched command goes on after -d or Ctrl-C; its status is memprof's own in the end. */
+static int wait_for_command(const struct session *session, bool quiet)
+{
+    int status;
+    if (stop_signal && stop_was_sent)
+        kill(session->launch.pid, stop_signal);
+    if (target_alive(&session->target) && !quiet)
+        fprintf(stderr, "memprof: the recording is written; waiting for %s (%d)\n",
+                session->target.command, session->launch.pid);
+    stop_signal = 0;
+    while (waitpid(session->launch.pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return EXIT_TROUBLE;
+        if (stop_signal && stop_was_sent)
+            kill(session->launch.pid, stop_signal);
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* One line for a person on standard error, or one object for a program on standard output. */
+static void tell_result(const struct session *session, const struct options *options)
+{
+    const struct quality *quality = &session->raw->quality;
+    const char *path = session->output_path;
+    if (options->common.json) {
+        _cleanup_(output_file_release) struct output_file file = {.fd = -1};
+        struct error err;
+        if (output_file_open("-", &file, &err))
+            return;
+        output_text(&file, "{\"schema\":1,\"file\":");
+        json_write_string(&file, path);
+        output_printf(&file, ",\"pid\":%d,\"samples\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n",
+                      session->target.pid, quality->samples, quality->lost);
+        output_file_commit(&file, &err);
+    } else if (!options->common.quiet) {
+        fprintf(stderr, "memprof: %s: %" PRIu64 " samples of %s (%d)", path, quality->samples,
+                session->target.command, session->target.pid);
+        if (quality->lost)
+            fprintf(stderr, ", %" PRIu64 " lost: lower -F or --stack-size", quality->lost);
+        fputc('\n', stderr);
+    }
+}
+
+static int record(const struct options *options)
+{
+    _cleanup_(session_release) struct session session;
+    struct error err;
+    struct status_line status = {.shown = !options->common.quiet && isatty(STDERR_FILENO)};
+    install_handlers();
+    if (session_open(&session, &options->session, &err) || session_start(&session, &err)) {
+        error_print("%s", err.text);
+        return EXIT_TROUBLE;
+    }
+    while (!is_over(&session) && session_step(&session))
+        status_show(&status, &session);
+    int failed = session_finish(&session, &err);
+    status_clear(&status);
+    if (failed)
+        error_print("%s", err.text);
+    else
+        tell_result(&session, options);
+    int exit_status = session.launched ? wait_for_command(&session, options->common.quiet) : 0;
+    return failed ? EXIT_TROUBLE : exit_status;
+}
+
+enum {
+    KEY_MEMORY_INTERVAL = OPTION_OWN,
+    KEY_CHILDREN,
+    KEY_KERNEL,
+    KEY_NO_KERNEL,
+    KEY_THREADS,
+    KEY_STACK_SIZE
+};
+
+enum {
+    FREQUENCY_DEFAULT_HZ = 999, /* not 1,000: out of step with timers of the target */
+    STACK_DEFAULT_BYTES = 32 * 1024,
+    STACK_LEAST_BYTES = 1024
+};
+
+static const struct argp_option option_table[] = {
+    {"pid", 'p', "PID", 0, "attach to this process", 0},
+    {"duration", 'd', "TIME", 0, "stop after 30, 1.5s, 2m, 1h (default: when the target ends)", 0},
+    {"frequency", 'F', "HZ", 0, "samples per second of CPU time (default 999)", 0},
+    {"output", 'o', "FILE", 0, "output (default memprof-PID.cpuprofile); - is standard output", 0},
+    {"memory-interval", KEY_MEMORY_INTERVAL, "TIME", 0, "between memory readings (default 1s)", 0},
+    {"children", KEY_CHILDREN, NULL, 0, "record the processes that it forks, too", 0},
+    {"kernel", KEY_KERNEL, NULL, 0, "record kernel frames (default, where permitted)", 0},
+    {"no-kernel", KEY_NO_KERNEL, NULL, 0, "record user code only", 0},
+    {"threads", KEY_THREADS, "WHICH", 0,
+     "threads in the file's main sequence: all, main or a TID (default: main for Node.js, else "
+     "all); every thread is recorded in any case",
+     0},
+    {"stack-size", KEY_STACK_SIZE, "SIZE", 0, "stack copied per sample (default 32K)", 0},
+    {0},
+};
+
+static void parse_threads(struct session_options *options, const struct argp_state *state,
+                          const char *text)
+{
+    options->threads_given = true;
+    if (!strcmp(text, "all")) {
+        options->write.threads = WRITE_THREADS_ALL;
+    } else if (!strcmp(text, "main")) {
+        options->write.threads = WRITE_THREADS_MAIN;
+    } else {
+        options->write.threads = WRITE_THREADS_ONE;
+        options->write.tid = (uint32_t)option_integer(state, "--threads", text, 1, INT32_MAX);
+    }
+}
+
+static uint32_t parse_stack_size(const struct argp_state *state, const char *text)
+{
+    uint64_t bytes = option_size(state, "--stack-size", text);
+    if (bytes < STACK_LEAST_BYTES || bytes > 64 * 1024)
+        usage_error(state->argv[0], "--stack-size is from 1K to 64K, not '%s'", text);
+    return bytes > LIMIT_STACK_DUMP ? LIMIT_STACK_DUMP : (uint32_t)bytes & ~7u;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    struct options *options = state->input;
+    struct session_options *session = &options->session;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->common;
+        return 0;
+    case 'p':
+        session->pid = (pid_t)option_integer(state, "-p", value, 1, INT32_MAX);
+        return 0;
+    case 'd':
+        session->duration_s = (double)option_duration(state, "-d", value) / 1e6;
+        return 0;
+    case 'F':
+        session->frequency_hz = (uint32_t)option_integer(state, "-F", value, 1, LIMIT_FREQUENCY_HZ);
+        return 0;
+    case 'o':
+        session->output_path = value;
+        return 0;
+    case KEY_MEMORY_INTERVAL:
+        session->memory_interval_s =
+            (double)option_duration(state, "--memory-interval", value) / 1e6;
+        return 0;
+    case KEY_CHILDREN:
+        session->children = true;
+        return 0;
+    case KEY_KERNEL:
+    case KEY_NO_KERNEL:
+        session->kernel = key == KEY_KERNEL;
+        return 0;
+    case KEY_THREADS:
+        parse_threads(session, state, value);
+        return 0;
+    case KEY_STACK_SIZE:
+        session->stack_bytes = parse_stack_size(state, value);
+        return 0;
+    case ARGP_KEY_ARG: /* CMD: the rest of the line is its own */
+        session->command = &state->argv[state->next - 1];
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_END:
+        if (!session->pid == !session->command)
+            usage_error(state->argv[0], "give either -p PID or -- CMD");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
+
+static const struct argp parser = {
+    .options = option_table,
+    .parser = parse_option,
+    .args_doc = "-p PID\n-- CMD [ARG...]",
+    .doc = "Record where the CPU time and the memory of a process go. Ends when the target ends, "
+           "after -d, or on Ctrl-C. With -- CMD the exit status is CMD's own.",
+    .children = children,
+};
+
+int cmd_record(int argc, char **argv)
+{
+    struct options options = {
+        .session = {.frequency_hz = FREQUENCY_DEFAULT_HZ,
+                    .stack_bytes = STACK_DEFAULT_BYTES,
+                    .memory_interval_s = 1,
+                    .kernel = true},
+    };
+    options_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &options);
+    return record(&options);
+}

@@ -1,0 +1,256 @@
+#include "cmd/session.h"
+
+#include "symbolize/symbolize.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STEP_MS = 100 };
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int open_output(struct session *session, struct error *err)
+{
+    const char *path = session->options.output_path;
+    session->output_path =
+        path ? xstrdup(path) : xasprintf("memprof-%d.cpuprofile", session->target.pid);
+    path = session->output_path;
+    session->format = format_for_path(strcmp(path, "-") ? path : "stdout.cpuprofile");
+    if (!session->format || !session->format->write)
+        return error_set(err, ERROR_USAGE,
+                         "cannot write %s: its suffix names no format; use .cpuprofile", path);
+    return output_file_open(path, &session->output, err);
+}
+
+static int open_target(struct session *session, struct error *err)
+{
+    if (session->options.pid)
+        return target_open(session->options.pid, &session->target, err);
+    if (launch_prepare(session->options.command, &session->launch, err))
+        return -1;
+    session->launched = session->held = true;
+    return target_open(session->launch.pid, &session->target, err);
+}
+
+static int open_events(struct session *session, struct error *err)
+{
+    const struct arch *arch = arch_host();
+    struct perf_options options = {
+        .frequency_hz = session->options.frequency_hz,
+        .stack_bytes = session->options.stack_bytes,
+        .user_registers = arch->perf_mask,
+        .user_register_count = arch->perf_count,
+        .kernel = session->options.kernel,
+        .children = session->options.children,
+        .on_exec = session->launched,
+    };
+    return perf_open(&session->target, &options, &session->perf, err);
+}
+
+/*
+ * The target's CPU time since the start, as far as samples can show it. Children that run have
+ * no account of their own in the target's: for them the events' own count stands.
+ */
+static uint64_t accounted_ns(const struct session *session)
+{
+    double user_s = session->last_user_s - session->first_user_s;
+    double system_s = session->last_system_s - session->first_system_s;
+    if (!perf_has_kernel(session->perf))
+        return (uint64_t)(user_s * 1e9);
+    if (session->options.children)
+        return perf_running_ns(session->perf);
+    return (uint64_t)((user_s + system_s) * 1e9);
+}
+
+static void read_cpu_time(struct session *session)
+{
+    if (target_cpu_time(&session->target, session->options.children, &session->last_user_s,
+                        &session->last_system_s))
+        return;
+    recorder_account(session->recorder, accounted_ns(session));
+    session->last_ticks = recorder_ticks(session->recorder);
+}
+
+static int open_recorder(struct session *session, struct error *err)
+{
+    session->modules = modules_new();
+    session->raw = profile_new();
+    session->recorder = recorder_new(session->raw, session->modules,
+                                     &(struct recorder_options){
+                                         .pid = session->target.pid,
+                                         .kernel = perf_has_kernel(session->perf),
+                                         .children = session->options.children,
+                                         .period_ns = 1000000000u / perf_frequency(session->perf),
+                                         .cpu_count = perf_cpu_count(session->perf),
+                                         .arch = arch_host(),
+                                     });
+    target_cpu_time(&session->target, session->options.children, &session->first_user_s,
+                    &session->first_system_s);
+    /* What ran between the first event and this reading has been sampled, too. */
+    session->first_user_s -= (double)perf_running_ns(session->perf) / 1e9;
+    session->last_user_s = session->first_user_s;
+    session->last_system_s = session->first_system_s;
+    return session->launched ? 0 : recorder_read_mappings(session->recorder, err);
+}
+
+int session_open(struct session *session, const struct session_options *options, struct error *err)
+{
+    *session = (struct session){.options = *options, .target.pidfd = -1, .output.fd = -1};
+    if (open_target(session, err) || open_output(session, err))
+        return -1;
+    session->start_ns = monotonic_ns();
+    /* Events come before the mappings are read: what is mapped in between is in their records. */
+    if (open_events(session, err) || open_recorder(session, err))
+        return -1;
+    return 0;
+}
+
+int session_start(struct session *session, struct error *err)
+{
+    if (session->held) {
+        session->start_ns = monotonic_ns();
+        session->held = false;
+        if (launch_go(&session->launch, err)) {
+            session->launched = false;
+            return -1;
+        }
+        target_refresh(&session->target);
+    }
+    struct profile_meta *meta = &session->raw->meta;
+    meta->start_us = session->start_ns / 1000;
+    meta->wall_start_us = (clock_ns(CLOCK_REALTIME) - (monotonic_ns() - session->start_ns)) / 1000;
+    session->memory = memory_reader_new(&session->target, session->raw);
+    memory_reader_read(session->memory, monotonic_ns() / 1000, false);
+    session->next_memory_ns = monotonic_ns() + (uint64_t)(session->options.memory_interval_s * 1e9);
+    return 0;
+}
+
+/* Everything that was recorded up to now; a later record may still be under way on another CPU. */
+static void drain(struct session *session)
+{
+    struct perf_record record;
+    uint64_t until_ns = monotonic_ns();
+    while (perf_next(session->perf, until_ns, &record))
+        recorder_feed(session->recorder, &record);
+}
+
+bool session_step(struct session *session)
+{
+    perf_wait(session->perf, session->target.pidfd, STEP_MS);
+    drain(session);
+    bool alive = target_alive(&session->target);
+    read_cpu_time(session);
+    if (alive && monotonic_ns() >= session->next_memory_ns) {
+        memory_reader_read(session->memory, monotonic_ns() / 1000, false);
+        session->next_memory_ns += (uint64_t)(session->options.memory_interval_s * 1e9);
+        if (session->next_memory_ns < monotonic_ns())
+            session->next_memory_ns = monotonic_ns();
+    }
+    return alive;
+}
+
+static void fill_quality(struct session *session)
+{
+    struct profile *raw = session->raw;
+    struct quality *quality = &raw->quality;
+    struct rusage usage;
+    double period_s = 1.0 / perf_frequency(session->perf);
+    double user_s = session->last_user_s - session->first_user_s;
+    double system_s = session->last_system_s - session->first_system_s;
+    bool kernel = perf_has_kernel(session->perf);
+    quality->present = true;
+    quality->sampled_cpu_s = (double)session->last_ticks * period_s;
+    quality->target_cpu_s = kernel ? user_s + system_s : user_s;
+    quality->coverage =
+        quality->target_cpu_s > 0 ? quality->sampled_cpu_s / quality->target_cpu_s : -1;
+    getrusage(RUSAGE_SELF, &usage);
+    quality->profiler_cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                              (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    quality->profiler_rss_peak = (uint64_t)usage.ru_maxrss * 1024;
+    char sampler[64], note[256] = "";
+    snprintf(sampler, sizeof sampler, "perf %s", perf_event_name(session->perf));
+    quality->sampler = strings_intern(&raw->strings, sampler);
+    if (perf_frequency(session->perf) != session->options.frequency_hz)
+        snprintf(note, sizeof note,
+                 "sampled at %u Hz: kernel.perf_event_max_sample_rate allows no more",
+                 perf_frequency(session->perf));
+    else if (session->options.kernel && !kernel)
+        snprintf(note, sizeof note,
+                 "no kernel frames, and %.2f s of kernel time not sampled: "
+                 "kernel.perf_event_paranoid is above 1 and CAP_PERFMON is missing",
+                 system_s);
+    quality->note = strings_intern(&raw->strings, note);
+}
+
+static void fill_meta(struct session *session)
+{
+    struct profile_meta *meta = &session->raw->meta;
+    struct strings *strings = &session->raw->strings;
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    meta->command = strings_intern(strings, session->target.command_line);
+    meta->host = strings_intern(strings, host);
+    meta->tool = strings_intern(strings, "memprof " MEMPROF_VERSION);
+    meta->pid = (uint32_t)session->target.pid;
+    meta->end_us = monotonic_ns() / 1000;
+    meta->period_us = (1000000 + perf_frequency(session->perf) / 2) / perf_frequency(session->perf);
+    meta->kernel = perf_has_kernel(session->perf);
+}
+
+/* Node.js is known by a function of its own, in the executable or in libnode.so. */
+static bool is_node(struct modules *modules)
+{
+    for (size_t i = 0; i < modules->items.count; i++) {
+        const char *base = strrchr(modules->items.items[i]->path, '/');
+        if (base && (!strncmp(base, "/node", 5) || !strncmp(base, "/libnode", 8)) &&
+            module_has_symbol(modules->items.items[i], "_ZN4node5StartEiPPc"))
+            return true;
+    }
+    return false;
+}
+
+int session_finish(struct session *session, struct error *err)
+{
+    memory_reader_read(session->memory, monotonic_ns() / 1000, true);
+    fill_meta(session);
+    perf_disable(session->perf);
+    drain(session);
+    read_cpu_time(session);
+    uint64_t ticks = recorder_ticks(session->recorder);
+    recorder_settle(session->recorder, perf_running_ns(session->perf), accounted_ns(session));
+    session->last_ticks += recorder_ticks(session->recorder) - ticks;
+    fill_quality(session);
+    if (!session->options.threads_given && is_node(session->modules))
+        session->options.write.threads = WRITE_THREADS_MAIN;
+    _cleanup_profile_ struct profile *profile = symbolize_profile(session->raw, session->modules);
+    if (session->format->write(&session->output, profile, &session->options.write, err))
+        return -1;
+    return output_file_commit(&session->output, err);
+}
+
+void session_release(struct session *session)
+{
+    if (session->held)
+        launch_abort(&session->launch);
+    memory_reader_free(session->memory);
+    recorder_free(session->recorder);
+    perf_free(session->perf);
+    profile_free(session->raw);
+    modules_free(session->modules);
+    output_file_release(&session->output);
+    target_release(&session->target);
+    free(session->output_path);
+}

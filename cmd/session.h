@@ -1,0 +1,66 @@
+/*
+ * session.h - one recording from its first system call to the finished file.
+ *
+ * Owns what cmd/record.c brings together: the target or the launched command, the events, the
+ * raw profile and the output. Prints nothing but the status line.
+ */
+#ifndef MEMPROF_CMD_SESSION_H
+#define MEMPROF_CMD_SESSION_H
+
+#include "core/memory.h"
+#include "core/perf.h"
+#include "core/target.h"
+#include "output/format.h"
+#include "symbolize/recorder.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session_options {
+    pid_t pid;               /* 0: launch command */
+    char *const *command;    /* argv, NULL-terminated; NULL with pid */
+    const char *output_path; /* NULL: memprof-PID.cpuprofile */
+    double duration_s;       /* 0: until the target ends */
+    double memory_interval_s;
+    uint32_t frequency_hz;
+    uint32_t stack_bytes;
+    bool children;
+    bool kernel;
+    bool threads_given; /* else: main for Node.js, all for the rest */
+    struct write_options write;
+};
+
+struct session {
+    struct session_options options;
+    struct target target;
+    struct launch launch;
+    bool launched; /* the target is a child of ours */
+    bool held;     /* and still waits before its exec */
+    const struct format *format;
+    char *output_path; /* owned */
+    struct output_file output;
+    struct perf *perf;
+    struct modules *modules;
+    struct profile *raw;
+    struct recorder *recorder;
+    struct memory_reader *memory;
+    uint64_t start_ns, next_memory_ns;
+    /* The target's CPU time at the start, and with the ticks of the same moment at the last look.
+     */
+    double first_user_s, first_system_s, last_user_s, last_system_s;
+    uint64_t last_ticks;
+};
+
+/* Opens the output, the target and the events. On failure nothing is left behind. */
+int session_open(struct session *session, const struct session_options *options, struct error *err);
+/* Lets a launched command go; sampling begins. */
+int session_start(struct session *session, struct error *err);
+/* Takes in what has come; called every tenth of a second or so. False: the target has ended. */
+bool session_step(struct session *session);
+/* Stops sampling, gives everything names and writes the file. */
+int session_finish(struct session *session, struct error *err);
+void session_release(struct session *session);
+
+uint64_t monotonic_ns(void);
+
+#endif

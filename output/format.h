@@ -1,0 +1,34 @@
+/*
+ * format.h - the table of file formats.
+ *
+ * To add a format: write output/NAME.c with its read and write functions, declare them in
+ * output/NAME.h, add one line to the table in format.c, and a golden test in tests/.
+ */
+#ifndef MEMPROF_OUTPUT_FORMAT_H
+#define MEMPROF_OUTPUT_FORMAT_H
+
+#include "core/error.h"
+#include "core/profile.h"
+#include "output/file.h"
+
+struct format {
+    const char *name;
+    const char *suffix; /* ".cpuprofile" */
+    /* Whether the first bytes of a file look like this format. */
+    bool (*matches)(const char *head, size_t length);
+    int (*read)(const char *text, size_t length, const char *name, struct profile **ret_profile,
+                struct error *err);
+    int (*write)(struct output_file *file, const struct profile *profile,
+                 const struct write_options *options, struct error *err);
+};
+
+/* By the suffix of a path; NULL when there is none. */
+const struct format *format_for_path(const char *path);
+
+/*
+ * Reads a profile of any known format ("-": standard input). The messages name the path, and
+ * the offset for malformed input.
+ */
+int profile_read(const char *path, struct profile **ret_profile, struct error *err);
+
+#endif

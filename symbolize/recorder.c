@@ -1,0 +1,472 @@
+/*
+ * recorder.c - the state behind a recording: processes, threads, and what they still owe.
+ *
+ * The clock of a thread ticks once per period of its own CPU time on a CPU and starts at its
+ * creation, so a thread that ends has run up to one period per CPU since its last tick; threads
+ * shorter than a period never tick at all. Left alone, a program of many short threads would
+ * lose that time: a third of it, measured with threads of 1.5 periods. So three amounts are made
+ * up for, each only as far as the kernel's own account of the target says that time is missing,
+ * and counted (quality.extrapolated):
+ *
+ *   - The exact running time comes with a thread's end (PERF_TIME). What its ticks do not cover
+ *     goes into a pool, and the pool's whole periods become ticks at the last known stack of the
+ *     last sampled thread that ended: short threads are like their kin.
+ *   - The events of a thread begin after its creation and end before its exit is through: some
+ *     20 µs that no sample can fall into. That is kernel time of its own node.
+ *   - At the end, a thousand threads that all stayed below their next tick.
+ */
+#include "symbolize/recorder.h"
+
+#include "symbolize/unwind.h"
+
+#include <string.h>
+
+enum {
+    FRAME_CACHE = 1 << 13, /* entries, a power of two */
+    PROCESSES_KEPT = 512   /* ended ones included: their threads' PERF_TIME comes last */
+};
+
+struct process {
+    uint32_t pid;
+    bool ended;
+    struct space space;
+};
+
+struct thread_state {
+    uint32_t pid, tid; /* tid 0: a free slot */
+    thread_id id;      /* in the profile; valid if sampled */
+    bool sampled;
+    node_id last_node;
+    uint64_t ticks;
+    uint64_t running_ns; /* as told by PERF_TIME */
+    size_t times;        /* PERF_TIME records so far */
+    size_t cpus;         /* of them with any running time */
+};
+
+struct cached_frame {
+    uint64_t pc;
+    uint32_t generation; /* of the space; 0: free */
+    frame_id frame;
+};
+
+struct recorder {
+    struct profile *profile;
+    struct modules *modules;
+    struct recorder_options options;
+    struct unwinder *unwinder;
+    metric_id cpu;
+    vec(struct process *) processes;
+    struct thread_state *threads; /* open addressing by tid */
+    size_t thread_mask, thread_count;
+    int64_t pool_ns; /* running time of ended threads without a tick */
+    uint64_t ticks;
+    uint64_t last_ns;   /* time of the last tick */
+    node_id ended_node; /* last stack of the last sampled thread that ended; 0: none */
+    thread_id ended_thread;
+    uint64_t ended;      /* threads whose PERF_TIME came */
+    uint64_t exit_ticks; /* charged to the creation and end of threads */
+    struct cached_frame *frame_cache;
+    struct unwound_frame unwound[LIMIT_STACK_FRAMES];
+    frame_id frames[LIMIT_STACK_FRAMES + LIMIT_KERNEL_FRAMES];
+};
+
+struct recorder *recorder_new(struct profile *profile, struct modules *modules,
+                              const struct recorder_options *options)
+{
+    struct recorder *recorder = xcalloc(1, sizeof *recorder);
+    recorder->profile = profile;
+    recorder->modules = modules;
+    recorder->options = *options;
+    recorder->unwinder = unwinder_new(options->arch);
+    recorder->cpu = profile_add_metric(profile, "cpu", "ticks");
+    recorder->frame_cache = xcalloc(FRAME_CACHE, sizeof *recorder->frame_cache);
+    return recorder;
+}
+
+static void process_free(struct process *process)
+{
+    space_release(&process->space);
+    free(process);
+}
+
+void recorder_free(struct recorder *recorder)
+{
+    if (!recorder)
+        return;
+    for (size_t i = 0; i < recorder->processes.count; i++)
+        process_free(recorder->processes.items[i]);
+    unwinder_free(recorder->unwinder);
+    vec_release(&recorder->processes);
+    free(recorder->threads);
+    free(recorder->frame_cache);
+    free(recorder);
+}
+
+/* Processes are few but for --children, and the last one asked for is at the end. */
+static struct process *process_find(struct recorder *recorder, uint32_t pid)
+{
+    struct process **items = recorder->processes.items;
+    for (size_t i = recorder->processes.count; i-- > 0;) {
+        if (items[i]->pid == pid) {
+            struct process *found = items[i];
+            items[i] = items[recorder->processes.count - 1];
+            return items[recorder->processes.count - 1] = found;
+        }
+    }
+    return NULL;
+}
+
+static void forget_ended(struct recorder *recorder)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < recorder->processes.count; i++) {
+        struct process *process = recorder->processes.items[i];
+        if (process->ended)
+            process_free(process);
+        else
+            recorder->processes.items[kept++] = process;
+    }
+    recorder->processes.count = kept;
+}
+
+static struct process *process_get(struct recorder *recorder, uint32_t pid)
+{
+    struct process *process = process_find(recorder, pid);
+    if (process)
+        return process;
+    if (recorder->processes.count >= PROCESSES_KEPT)
+        forget_ended(recorder);
+    if (recorder->processes.count >= LIMIT_PROCESSES)
+        return NULL;
+    process = xcalloc(1, sizeof *process);
+    process->pid = pid;
+    space_init(&process->space, recorder->modules, (pid_t)pid);
+    vec_append(&recorder->processes, process);
+    return process;
+}
+
+int recorder_read_mappings(struct recorder *recorder, struct error *err)
+{
+    struct process *process = process_get(recorder, (uint32_t)recorder->options.pid);
+    return space_read(&process->space, recorder->modules, err);
+}
+
+uint64_t recorder_ticks(const struct recorder *recorder)
+{
+    return recorder->ticks;
+}
+
+/* The slot of a thread, or the free one where it belongs. The table is never full. */
+static struct thread_state *thread_slot(const struct recorder *recorder, uint32_t tid)
+{
+    size_t at = hash_mix(tid) & recorder->thread_mask;
+    while (recorder->threads[at].tid && recorder->threads[at].tid != tid)
+        at = (at + 1) & recorder->thread_mask;
+    return &recorder->threads[at];
+}
+
+static void thread_table_grow(struct recorder *recorder)
+{
+    struct thread_state *old = recorder->threads;
+    size_t old_slots = old ? recorder->thread_mask + 1 : 0;
+    recorder->thread_mask = old ? recorder->thread_mask * 2 + 1 : 63;
+    recorder->threads = xcalloc(recorder->thread_mask + 1, sizeof *recorder->threads);
+    for (size_t i = 0; i < old_slots; i++)
+        if (old[i].tid)
+            *thread_slot(recorder, old[i].tid) = old[i];
+    free(old);
+}
+
+static struct thread_state *thread_find(struct recorder *recorder, uint32_t tid)
+{
+    struct thread_state *thread = recorder->threads ? thread_slot(recorder, tid) : NULL;
+    return thread && thread->tid ? thread : NULL;
+}
+
+static struct thread_state *thread_get(struct recorder *recorder, uint32_t pid, uint32_t tid)
+{
+    if (!recorder->threads || recorder->thread_count * 4 >= recorder->thread_mask * 3)
+        thread_table_grow(recorder);
+    struct thread_state *thread = thread_slot(recorder, tid);
+    if (!thread->tid) {
+        *thread = (struct thread_state){.pid = pid, .tid = tid};
+        recorder->thread_count++;
+    }
+    return thread;
+}
+
+/* Knuth's Algorithm R (TAOCP 3, 6.4): later members of the run move up, no tombstones. */
+static void thread_remove(struct recorder *recorder, struct thread_state *thread)
+{
+    size_t hole = (size_t)(thread - recorder->threads), mask = recorder->thread_mask;
+    for (size_t at = (hole + 1) & mask; recorder->threads[at].tid; at = (at + 1) & mask) {
+        size_t home = hash_mix(recorder->threads[at].tid) & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            recorder->threads[hole] = recorder->threads[at];
+            hole = at;
+        }
+    }
+    recorder->threads[hole] = (struct thread_state){0};
+    recorder->thread_count--;
+}
+
+static frame_id frame_of_kernel(struct recorder *recorder, uint64_t address)
+{
+    return profile_add_frame(recorder->profile,
+                             &(struct frame){.address = address, .kind = FRAME_KERNEL});
+}
+
+static frame_id frame_of_user(struct recorder *recorder, const struct space *space,
+                              const struct unwound_frame *unwound)
+{
+    struct cached_frame *cached = &recorder->frame_cache[hash_mix(unwound->pc) & (FRAME_CACHE - 1)];
+    if (cached->pc == unwound->pc && cached->generation == space->generation)
+        return cached->frame;
+    struct frame frame = {.kind = FRAME_UNKNOWN};
+    if (unwound->segment) {
+        const struct module *module = unwound->segment->module;
+        frame.module = module->index;
+        frame.address = unwound->pc - unwound->segment->bias;
+        frame.kind = module->kind == MODULE_ANON ? FRAME_UNKNOWN : FRAME_NATIVE;
+    }
+    *cached = (struct cached_frame){unwound->pc, space->generation,
+                                    profile_add_frame(recorder->profile, &frame)};
+    return cached->frame;
+}
+
+/* The frames of a sample into recorder->frames, innermost first. */
+static size_t gather_frames(struct recorder *recorder, struct process *process,
+                            const struct perf_record *record)
+{
+    struct quality *quality = &recorder->profile->quality;
+    size_t count = 0, unwound = 0;
+    for (size_t i = 0; i < record->sample.kernel_count && i < LIMIT_KERNEL_FRAMES; i++)
+        recorder->frames[count++] =
+            frame_of_kernel(recorder, record->sample.kernel_stack[i] - (i > 0));
+    if (!record->sample.registers)
+        return count;
+    struct registers registers;
+    arch_registers_from_perf(recorder->options.arch, record->sample.registers, &registers);
+    struct stack_copy stack = {record->sample.stack, record->sample.stack_bytes,
+                               record->sample.stack_cut};
+    enum unwind_end end = unwinder_run(recorder->unwinder, &process->space, record->tid, &registers,
+                                       &stack, recorder->unwound, &unwound);
+    quality->truncated += end == UNWIND_TRUNCATED;
+    quality->stitched += end == UNWIND_STITCHED;
+    quality->broken += end == UNWIND_BROKEN;
+    for (size_t i = 0; i < unwound; i++)
+        recorder->frames[count++] = frame_of_user(recorder, &process->space, &recorder->unwound[i]);
+    return count;
+}
+
+/* Time never goes back in the sequence, though records of two CPUs may disagree by a little. */
+static void add_tick(struct recorder *recorder, thread_id thread, node_id node, uint64_t time_ns)
+{
+    struct profile *profile = recorder->profile;
+    if (time_ns < recorder->last_ns)
+        time_ns = recorder->last_ns;
+    recorder->last_ns = time_ns;
+    profile_add_self(profile, recorder->cpu, node, 1);
+    profile->threads.items[thread].ticks++;
+    sequence_append(&profile->samples, &(struct sample){time_ns / 1000, thread, node});
+    recorder->ticks++;
+}
+
+static void feed_sample(struct recorder *recorder, const struct perf_record *record)
+{
+    struct process *process = process_get(recorder, record->pid);
+    if (!process)
+        return;
+    struct thread_state *thread = thread_get(recorder, record->pid, record->tid);
+    if (!thread->sampled) {
+        char name[16];
+        target_thread_name((pid_t)record->pid, (pid_t)record->tid, name);
+        thread->id = profile_add_thread(recorder->profile, record->pid, record->tid, name);
+        thread->sampled = true;
+    }
+    size_t count = gather_frames(recorder, process, record);
+    thread->last_node = profile_add_stack(recorder->profile, 0, recorder->frames, count);
+    thread->ticks++;
+    recorder->profile->quality.samples++;
+    add_tick(recorder, thread->id, thread->last_node, record->time_ns);
+}
+
+static void feed_map(struct recorder *recorder, const struct perf_record *record)
+{
+    struct process *process = process_get(recorder, record->pid);
+    if (process)
+        space_map(&process->space, recorder->modules,
+                  &(struct mapping){record->map.start, record->map.size, record->map.file_offset,
+                                    record->map.device, record->map.inode, record->map.path});
+}
+
+static void feed_comm(struct recorder *recorder, const struct perf_record *record)
+{
+    struct thread_state *thread = thread_find(recorder, record->tid);
+    if (thread && thread->sampled)
+        profile_add_thread(recorder->profile, record->pid, record->tid, record->comm.name);
+    struct process *process = record->comm.exec ? process_get(recorder, record->pid) : NULL;
+    if (process) {
+        space_clear(&process->space, recorder->modules);
+        unwinder_forget(recorder->unwinder, record->tid);
+    }
+}
+
+static void feed_fork(struct recorder *recorder, const struct perf_record *record)
+{
+    /* A TID that was used before, and whose PERF_TIME was lost. */
+    struct thread_state *stale = thread_find(recorder, record->tid);
+    if (stale)
+        thread_remove(recorder, stale);
+    if (record->pid == record->fork.parent_pid)
+        return;
+    struct process *parent = process_find(recorder, record->fork.parent_pid);
+    if (!parent)
+        return;
+    struct process *child = process_get(recorder, record->pid);
+    if (!child)
+        return;
+    child->ended = false;
+    space_release(&child->space);
+    space_copy(&child->space, recorder->modules, &parent->space, (pid_t)record->pid);
+}
+
+static void feed_exit(struct recorder *recorder, const struct perf_record *record)
+{
+    struct process *process = process_find(recorder, record->pid);
+    unwinder_forget(recorder->unwinder, record->tid);
+    if (process && record->pid == record->tid)
+        process->ended = true;
+}
+
+/* A node for running time of which no stack is known. */
+static node_id stand_in_node(struct recorder *recorder, const char *name, enum frame_kind kind)
+{
+    struct frame frame = {.function = strings_intern(&recorder->profile->strings, name),
+                          .kind = kind};
+    return profile_add_node(recorder->profile, 0, profile_add_frame(recorder->profile, &frame));
+}
+
+/*
+ * Running time without a tick: by the clock's nature less than a period per CPU, and a little
+ * of another thread's where the kernel swapped their contexts. What is more are ticks that came
+ * late or never (a virtual machine that was itself not running), and that time is not the
+ * thread's.
+ */
+static int64_t owed_ns(const struct recorder *recorder, const struct thread_state *thread)
+{
+    int64_t period_ns = (int64_t)recorder->options.period_ns;
+    int64_t owed = (int64_t)thread->running_ns - (int64_t)thread->ticks * period_ns;
+    int64_t most = (int64_t)(thread->cpus + 3) * period_ns;
+    return owed > most ? most : owed < -most ? -most : owed;
+}
+
+static void feed_time(struct recorder *recorder, const struct perf_record *record)
+{
+    struct thread_state *thread = thread_get(recorder, record->pid, record->tid);
+    thread->running_ns += record->time.running_ns;
+    thread->cpus += record->time.running_ns > 0;
+    if (++thread->times < recorder->options.cpu_count)
+        return;
+    recorder->pool_ns += owed_ns(recorder, thread);
+    if (thread->sampled) {
+        recorder->ended_node = thread->last_node;
+        recorder->ended_thread = thread->id;
+    }
+    thread_remove(recorder, thread);
+    recorder->ended++;
+}
+
+/* Ticks that no sample stands behind, at the time of the last one. */
+static void add_extrapolated(struct recorder *recorder, uint64_t ticks, thread_id thread,
+                             node_id node)
+{
+    recorder->profile->quality.extrapolated += ticks;
+    for (; ticks; ticks--)
+        add_tick(recorder, thread, node, recorder->last_ns);
+}
+
+/* The same for those of which no stack is known. */
+static void add_stand_in(struct recorder *recorder, uint64_t ticks, const char *name,
+                         enum frame_kind kind)
+{
+    uint32_t pid = (uint32_t)recorder->options.pid;
+    if (ticks)
+        add_extrapolated(recorder, ticks, profile_add_thread(recorder->profile, pid, pid, ""),
+                         stand_in_node(recorder, name, kind));
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many ticks the kernel's account of the target is ahead of ours. */
+static uint64_t missing_ticks(const struct recorder *recorder, uint64_t cpu_ns)
+{
+    uint64_t accounted = cpu_ns / recorder->options.period_ns;
+    return accounted > recorder->ticks ? accounted - recorder->ticks : 0;
+}
+
+void recorder_account(struct recorder *recorder, uint64_t cpu_ns)
+{
+    enum { EXIT_NS_MAX = 100000 };
+    uint64_t period_ns = recorder->options.period_ns;
+    uint64_t pooled = recorder->pool_ns > 0 ? (uint64_t)recorder->pool_ns / period_ns : 0;
+    uint64_t ticks = least(pooled, missing_ticks(recorder, cpu_ns));
+    recorder->pool_ns -= (int64_t)(ticks * period_ns);
+    if (recorder->ended_node)
+        add_extrapolated(recorder, ticks, recorder->ended_thread, recorder->ended_node);
+    else
+        add_stand_in(recorder, ticks, "(short-lived threads)", FRAME_UNKNOWN);
+    if (!recorder->options.kernel)
+        return;
+    /* What threads that still run may owe is not the exits'. */
+    uint64_t missing = missing_ticks(recorder, cpu_ns);
+    uint64_t owed = recorder->thread_count + recorder->options.cpu_count;
+    missing = least(missing > owed ? missing - owed : 0,
+                    recorder->ended * EXIT_NS_MAX / period_ns - recorder->exit_ticks);
+    recorder->exit_ticks += missing;
+    add_stand_in(recorder, missing, "(thread start and exit)", FRAME_KERNEL);
+}
+
+void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cpu_ns)
+{
+    enum { IGNORED_PERCENT = 1 };
+    uint64_t expected = running_ns / recorder->options.period_ns;
+    uint64_t ticked = recorder->ticks - recorder->exit_ticks;
+    if (expected <= ticked || (expected - ticked) * 100 <= expected * IGNORED_PERCENT)
+        return;
+    add_stand_in(recorder, least(expected - ticked, missing_ticks(recorder, cpu_ns)), "(unsampled)",
+                 FRAME_UNKNOWN);
+}
+
+void recorder_feed(struct recorder *recorder, const struct perf_record *record)
+{
+    if (record->kind != PERF_LOST && !recorder->options.children &&
+        record->pid != (uint32_t)recorder->options.pid)
+        return;
+    switch (record->kind) {
+    case PERF_SAMPLE:
+        feed_sample(recorder, record);
+        break;
+    case PERF_MAP:
+        feed_map(recorder, record);
+        break;
+    case PERF_COMM:
+        feed_comm(recorder, record);
+        break;
+    case PERF_FORK:
+        feed_fork(recorder, record);
+        break;
+    case PERF_EXIT:
+        feed_exit(recorder, record);
+        break;
+    case PERF_TIME:
+        feed_time(recorder, record);
+        break;
+    case PERF_LOST:
+        recorder->profile->quality.lost += record->lost.count;
+        break;
+    }
+}

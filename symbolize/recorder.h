@@ -1,0 +1,49 @@
+/*
+ * recorder.h - from perf records to a raw profile.
+ *
+ * Follows the target's processes (mappings, fork, exec) and threads, unwinds each sample as it
+ * arrives and adds it to the profile: nothing of a stack is kept but its node in the call tree.
+ * Names come later (symbolize.h). Knows nothing of how records are captured or written.
+ */
+#ifndef MEMPROF_SYMBOLIZE_RECORDER_H
+#define MEMPROF_SYMBOLIZE_RECORDER_H
+
+#include "core/perf.h"
+#include "core/profile.h"
+#include "symbolize/arch.h"
+#include "symbolize/modules.h"
+
+struct recorder_options {
+    pid_t pid;          /* the target */
+    bool kernel;        /* kernel code is sampled, too */
+    bool children;      /* samples of other processes count too */
+    uint64_t period_ns; /* CPU time that one tick stands for */
+    size_t cpu_count;   /* PERF_TIME records per ended thread */
+    const struct arch *arch;
+};
+
+struct recorder;
+
+/* Profile and modules outlive the recorder. Adds the metric "cpu" in "ticks". */
+struct recorder *recorder_new(struct profile *profile, struct modules *modules,
+                              const struct recorder_options *options);
+void recorder_free(struct recorder *recorder);
+/* The mappings of the running target, before its first sample; not for one that will exec. */
+int recorder_read_mappings(struct recorder *recorder, struct error *err);
+/* One record, in time order. */
+void recorder_feed(struct recorder *recorder, const struct perf_record *record);
+/*
+ * Tells the CPU time that the kernel accounted to the target since the start (user time alone
+ * when kernel code is not sampled), so that time which no sample could see is not lost: called
+ * now and then, and a last time before recorder_settle.
+ */
+void recorder_account(struct recorder *recorder, uint64_t cpu_ns);
+/*
+ * At the end: tells the running time of all threads (perf_running_ns), too. What threads have run
+ * that stayed below their next tick becomes ticks of "(unsampled)", unless it is less than 1 %.
+ */
+void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cpu_ns);
+/* Ticks so far. */
+uint64_t recorder_ticks(const struct recorder *recorder);
+
+#endif
