@@ -126,6 +126,16 @@ static void tell_result(const struct session *session, const struct options *opt
     }
 }
 
+/* What the names will lack, and why. */
+static void tell_modules(const struct session *session)
+{
+    for (size_t i = 0; i < session->modules->items.count; i++) {
+        const struct module *module = session->modules->items.items[i];
+        if (module->problem)
+            error_print("no symbols of %s: %s", module->path, module->problem);
+    }
+}
+
 static int record(const struct options *options)
 {
     _cleanup_(session_release) struct session session;
@@ -136,6 +146,11 @@ static int record(const struct options *options)
         error_print("%s", err.text);
         return EXIT_TROUBLE;
     }
+    if (options->common.verbose)
+        fprintf(stderr,
+                "memprof: %s at %" PRIu32 " Hz, %" PRIu32 " bytes of stack, %s kernel frames\n",
+                perf_event_name(session.perf), perf_frequency(session.perf),
+                perf_stack_bytes(session.perf), perf_has_kernel(session.perf) ? "with" : "without");
     while (!is_over(&session) && session_step(&session))
         status_show(&status, &session);
     int failed = session_finish(&session, &err);
@@ -144,6 +159,8 @@ static int record(const struct options *options)
         error_print("%s", err.text);
     else
         tell_result(&session, options);
+    if (options->common.verbose)
+        tell_modules(&session);
     int exit_status = session.launched ? wait_for_command(&session, options->common.quiet) : 0;
     return failed ? EXIT_TROUBLE : exit_status;
 }

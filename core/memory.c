@@ -105,10 +105,14 @@ struct memory_reader {
     }) files;
 };
 
-static uint64_t now_ns(void)
+/*
+ * The cost of a read is this thread's CPU time: what the kernel works for it, under the target's
+ * lock. Time off the CPU, on a loaded machine or waiting for that lock, costs the target nothing.
+ */
+static uint64_t cpu_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
@@ -293,9 +297,9 @@ static enum outcome read_rollup(struct memory_reader *reader, uint64_t time_us,
     uint64_t rss = (uint64_t)reading->values[RSS];
     if (budget_foretell(budget, rss) > budget_left(reader, budget, time_us))
         return PUT_OFF;
-    uint64_t start = now_ns();
+    uint64_t start = cpu_ns();
     bool read = !read_text(reader, reader->memory, "smaps_rollup");
-    uint64_t cost = now_ns() - start;
+    uint64_t cost = cpu_ns() - start;
     budget->spent_ns += cost;
     reader->cost.rollup_ns += cost;
     if (!read || !find_number(reader->text.items, "Pss", &reading->values[PSS]))
@@ -310,7 +314,7 @@ static enum outcome read_rollup(struct memory_reader *reader, uint64_t time_us,
 static enum outcome read_smaps(struct memory_reader *reader, uint64_t limit_ns,
                                struct memory_breakdown *ret)
 {
-    uint64_t deadline = now_ns() + limit_ns;
+    uint64_t deadline = cpu_ns() + limit_ns;
     _cleanup_close_ int fd = openat(reader->memory, "smaps", O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_(memory_parser_release) struct memory_parser parser = {0};
     if (fd < 0)
@@ -326,7 +330,7 @@ static enum outcome read_smaps(struct memory_reader *reader, uint64_t limit_ns,
             break;
         if (memory_parser_feed(&parser, reader->text.items, (size_t)got, NULL))
             return UNREADABLE;
-        if (now_ns() > deadline)
+        if (cpu_ns() > deadline)
             return DROPPED;
     }
     /* An address space that an exec or exit took away reads as an early end: read once more. */
@@ -400,9 +404,9 @@ static void take_breakdown(struct memory_reader *reader, uint64_t time_us, bool 
         return;
 
     struct memory_breakdown breakdown = {0};
-    uint64_t start = now_ns();
+    uint64_t start = cpu_ns();
     enum outcome outcome = read_smaps(reader, limit, &breakdown);
-    uint64_t cost = now_ns() - start;
+    uint64_t cost = cpu_ns() - start;
     budget->spent_ns += cost;
     reader->cost.breakdown_ns += cost;
     if (outcome == DROPPED) {

@@ -5,7 +5,7 @@
  * breakdown by kind of mapping (smaps) is read at the first reading, the last, and at each new
  * peak of rss 10 % above the breakdown before. The kernel walks the target's page tables for
  * smaps and smaps_rollup under the target's mmap lock, so that each of the two has a budget:
- * what reading it cost so far stays under 1 % of the wall time since the first reading, a
+ * the CPU time of reading it stays under 1 % of the wall time since the first reading, a
  * second of which is lent in advance (10 ms). What would cost more is put off to a later
  * reading; a read of smaps that turns out to cost more is dropped half way, and tried again
  * when the budget is twice as large. The last breakdown keeps this rule loosely, for there is
@@ -38,7 +38,7 @@ void memory_reader_read(struct memory_reader *reader, uint64_t time_us, bool las
 /* The resident set at the last reading, in bytes; for the status line. */
 uint64_t memory_reader_rss(const struct memory_reader *reader);
 
-/* What the readings have cost the target so far, as wall time. */
+/* What the readings have cost so far, as CPU time. */
 struct memory_cost {
     uint64_t rollup_ns;
     uint64_t breakdown_ns; /* dropped ones included */

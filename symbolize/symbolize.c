@@ -107,6 +107,40 @@ static string_id readable_name(struct pass *pass, const char *mangled)
     return pass->readable.items[id];
 }
 
+/*
+ * Compilers write a path as they were called: "../src/./a.c" below "/build/x". Read lexically, as
+ * debuggers do; the sources need not be here.
+ */
+static string_id source_file(struct strings *strings, const char *path)
+{
+    char clean[LIMIT_PATH_BYTES];
+    size_t used = 0, length = strlen(path);
+    if (length >= sizeof clean)
+        return strings_intern_length(strings, path, length);
+    for (const char *at = path; *at;) {
+        size_t part = strcspn(at, "/"), next = part + (at[part] == '/');
+        if (part == 1 && *at == '.' && at[1]) {
+            at += next;
+            continue;
+        }
+        size_t parent = used;
+        while (parent && clean[parent - 1] == '/')
+            parent--;
+        size_t start = parent;
+        while (start && clean[start - 1] != '/')
+            start--;
+        bool climbs = parent - start == 2 && !strncmp(clean + start, "..", 2);
+        if (part == 2 && !strncmp(at, "..", 2) && parent > start && !climbs) {
+            used = start;
+        } else {
+            memcpy(clean + used, at, next);
+            used += next;
+        }
+        at += next;
+    }
+    return strings_intern_length(strings, clean, used);
+}
+
 /* The module of the new profile for a position in modules; 0 for one that does not exist. */
 static module_id named_module(struct pass *pass, uint32_t position)
 {
@@ -168,9 +202,12 @@ static bool is_piece_of(const char *symbol, const char *plain)
 static string_id described_name(struct pass *pass, const struct source_frame *source,
                                 const struct symbol *symbol)
 {
+    static const char internal[] = "__GI_"; /* glibc's mark of an alias for its own calls */
     const char *name = source->function;
     if (name && source->mangled)
-        return readable_name(pass, name);
+        return readable_name(pass, strncmp(name, internal, sizeof internal - 1) != 0
+                                       ? name
+                                       : name + sizeof internal - 1);
     if (symbol && !(name && is_piece_of(symbol->name, name)))
         return readable_name(pass, symbol->name);
     return name ? strings_intern(&pass->named->strings, name) : 0;
@@ -195,7 +232,7 @@ static void name_native(struct pass *pass, struct run *run, const struct symboli
         const struct source_frame *source = &sources[i];
         const char *file = source->declared_file ? source->declared_file : source->file;
         frame.function = described_name(pass, source, outermost && has_symbol ? &symbol : NULL);
-        frame.file = file ? strings_intern(&pass->named->strings, file) : 0;
+        frame.file = file ? source_file(&pass->named->strings, file) : 0;
         frame.line = source->declared_line;
         push_frame(pass, run, &frame);
     }

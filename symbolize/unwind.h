@@ -1,0 +1,52 @@
+/*
+ * unwind.h - from a sample's registers and stack copy to its frames.
+ *
+ * One unwinder serves all threads and processes of a recording: it caches pc → rule per
+ * mapping generation, and keeps each thread's last whole stack to stitch truncated ones.
+ * A stack that can't be followed further ends there, and says so; it never goes on by guess
+ * to a wrong caller. Reads nothing from the live target.
+ */
+#ifndef MEMPROF_SYMBOLIZE_UNWIND_H
+#define MEMPROF_SYMBOLIZE_UNWIND_H
+
+#include "core/limits.h"
+#include "symbolize/arch.h"
+#include "symbolize/modules.h"
+
+enum unwind_end {
+    UNWIND_COMPLETE,  /* reached the outermost frame */
+    UNWIND_STITCHED,  /* the copy ended, the rest is the thread's last stack's */
+    UNWIND_TRUNCATED, /* the copy ended and nothing matched */
+    UNWIND_BROKEN     /* no rule led on, or the return address is in no executable mapping */
+};
+
+struct unwound_frame {
+    uint64_t pc; /* the call instruction's last byte for callers, exact for the leaf */
+    uint64_t sp;
+    /* Valid until the space changes. NULL: in no mapping (a leaf, or an interrupted call to 0). */
+    const struct segment *segment;
+};
+
+struct stack_copy {
+    const uint8_t *data; /* from the sample's sp upward; may lie unaligned */
+    size_t size;         /* bytes that the kernel copied */
+    bool cut;            /* the stack may go on beyond: size reached the size asked for */
+};
+
+struct unwinder;
+
+struct unwinder *unwinder_new(const struct arch *arch);
+void unwinder_free(struct unwinder *unwinder);
+
+/*
+ * Unwinds one sample. frames[0] is the leaf; at most LIMIT_STACK_FRAMES, and then it ends as
+ * UNWIND_TRUNCATED. `tid` names the thread whose last stack may be stitched (0: don't stitch).
+ */
+enum unwind_end unwinder_run(struct unwinder *unwinder, const struct space *space, uint32_t tid,
+                             const struct registers *registers, const struct stack_copy *stack,
+                             struct unwound_frame frames[LIMIT_STACK_FRAMES], size_t *ret_count);
+
+/* A thread has ended: its last stack is dropped. */
+void unwinder_forget(struct unwinder *unwinder, uint32_t tid);
+
+#endif
