@@ -322,6 +322,14 @@ static int open_listed(struct perf *perf, const struct target *target, bool late
     return 0;
 }
 
+static int enable(struct perf *perf, struct error *err)
+{
+    for (size_t i = 0; i < perf->fds.count; i++)
+        if (perf->fds.items[i] >= 0 && ioctl(perf->fds.items[i], PERF_EVENT_IOC_ENABLE, 0))
+            return error_set_errno(err, "cannot start sampling");
+    return 0;
+}
+
 static int open_threads(struct perf *perf, const struct target *target, struct error *err)
 {
     size_t added = 0;
@@ -337,7 +345,7 @@ static int open_threads(struct perf *perf, const struct target *target, struct e
         if (open_listed(perf, target, pass > 0, &added, err))
             return -1;
         /* The inherited events of later threads must count too, so they are enabled now. */
-        if (!perf->options.on_exec && perf_enable(perf, err))
+        if (!perf->options.on_exec && enable(perf, err))
             return -1;
         if (!added)
             break;
@@ -388,14 +396,6 @@ void perf_free(struct perf *perf)
     free(perf->polls);
     free(perf->cpus);
     free(perf);
-}
-
-int perf_enable(struct perf *perf, struct error *err)
-{
-    for (size_t i = 0; i < perf->fds.count; i++)
-        if (perf->fds.items[i] >= 0 && ioctl(perf->fds.items[i], PERF_EVENT_IOC_ENABLE, 0))
-            return error_set_errno(err, "cannot start sampling");
-    return 0;
 }
 
 void perf_disable(struct perf *perf)

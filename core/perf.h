@@ -78,15 +78,14 @@ struct perf_record {
 struct perf;
 
 /*
- * Opens the events of every thread of the target, disabled. Frequency and rings shrink to what
- * this user may have. ERROR_PERMISSION says which sysctl or capability is missing.
+ * Opens the events of every thread of the target. Sampling starts at once, or with on_exec at
+ * the next exec. Frequency, stack copies and rings shrink to what this user may have.
+ * ERROR_PERMISSION says which sysctl or capability is missing.
  */
 int perf_open(const struct target *target, const struct perf_options *options,
               struct perf **ret_perf, struct error *err);
 void perf_free(struct perf *perf);
-/* Starts sampling (with on_exec: nothing, the exec does). */
-int perf_enable(struct perf *perf, struct error *err);
-/* Stops it; what is in the rings can still be read. */
+/* Stops sampling; what is in the rings can still be read. */
 void perf_disable(struct perf *perf);
 /*
  * The running time of all threads that were sampled, ended and inherited ones included, in

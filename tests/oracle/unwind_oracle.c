@@ -117,7 +117,7 @@ static void capture(const struct target *target, struct launch *launch)
         .kernel = true,
         .on_exec = launch != NULL,
     };
-    if (perf_open(target, &perf_options, &perf, &err) || perf_enable(perf, &err)) {
+    if (perf_open(target, &perf_options, &perf, &err)) {
         if (err.code != ERROR_PERMISSION)
             fail("perf", err.text);
         printf("skipped: %s\n", err.text);
