@@ -32,9 +32,9 @@ static int unknown_command(const char *name)
         names[i] = commands[i].name;
     const char *nearest = name_nearest(name, names, COMMANDS);
     if (nearest)
-        error_print("unknown command '%s'; did you mean '%s'?", name, nearest);
+        message_print("unknown command '%s'; did you mean '%s'?", name, nearest);
     else
-        error_print("unknown command '%s'; see `memprof --help`", name);
+        message_print("unknown command '%s'; see `memprof --help`", name);
     return EXIT_TROUBLE;
 }
 
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
     /* A closed pipe is a failed write, told by the exit status. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
-        error_print("no command given; see `memprof --help`");
+        message_print("no command given; see `memprof --help`");
         return EXIT_TROUBLE;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?")) {

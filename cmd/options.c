@@ -84,7 +84,7 @@ static void print_line(const char *text)
     }
 }
 
-void error_print(const char *format, ...)
+void message_print(const char *format, ...)
 {
     char text[LINE_BYTES];
     va_list arguments;
@@ -101,7 +101,7 @@ void usage_error(const char *argv0, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    error_print("%s; see `%s --help`", text, argv0);
+    message_print("%s; see `%s --help`", text, argv0);
     exit(EXIT_TROUBLE);
 }
 
@@ -111,7 +111,7 @@ int stdout_finish(void)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return EXIT_FINE;
     if (errno != EPIPE)
-        error_print("cannot write standard output: %s", strerror(errno));
+        message_print("cannot write standard output: %s", strerror(errno));
     return EXIT_TROUBLE;
 }
 

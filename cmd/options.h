@@ -65,7 +65,7 @@ double option_number(const struct argp_state *state, const char *option, const c
 const char *name_nearest(const char *name, const char *const *names, size_t count);
 
 /* One line "memprof: text" on standard error, control characters escaped; nothing for "". */
-void error_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void message_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Flushes stdio's standard output: the exit status 0, or 2 with a message. */
 int stdout_finish(void);
 

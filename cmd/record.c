@@ -11,12 +11,13 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STATUS_INTERVAL_MS = 250 };
+enum { STATUS_INTERVAL_MS = 250, WAIT_MS = 100 };
 
 struct options {
     struct common_options common;
@@ -40,8 +41,10 @@ static void install_handlers(void)
     struct sigaction action = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    /* Under nohup the command is to survive, and so is the recording. */
+    struct sigaction old;
+    if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
 }
 
 struct status_line {
@@ -83,22 +86,31 @@ static bool is_over(const struct session *session)
            (limit_s > 0 && (double)(monotonic_ns() - session->start_ns) >= limit_s * 1e9);
 }
 
+/* What was sent to memprof is meant for the command it runs, as with any wrapper. */
+static void pass_on_signal(const struct session *session)
+{
+    int number = stop_signal;
+    stop_signal = 0;
+    if (number && stop_was_sent)
+        kill(session->launch.pid, number);
+}
+
 /* A launched command goes on after -d or Ctrl-C; its status is memprof's own in the end. */
 static int wait_for_command(const struct session *session, bool quiet)
 {
     int status;
-    if (stop_signal && stop_was_sent)
-        kill(session->launch.pid, stop_signal);
+    pass_on_signal(session);
     if (target_alive(&session->target) && !quiet)
-        fprintf(stderr, "memprof: the recording is written; waiting for %s (%d)\n",
-                session->target.command, session->launch.pid);
-    stop_signal = 0;
-    while (waitpid(session->launch.pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return EXIT_TROUBLE;
-        if (stop_signal && stop_was_sent)
-            kill(session->launch.pid, stop_signal);
+        message_print("the recording is written; waiting for %s (%d)", session->target.command,
+                      session->launch.pid);
+    struct pollfd ended = {.fd = session->target.pidfd, .events = POLLIN};
+    pid_t got;
+    while (!(got = waitpid(session->launch.pid, &status, WNOHANG))) {
+        pass_on_signal(session);
+        poll(&ended, 1, WAIT_MS);
     }
+    if (got < 0)
+        return EXIT_TROUBLE;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -118,11 +130,12 @@ static void tell_result(const struct session *session, const struct options *opt
                       session->target.pid, quality->samples, quality->lost);
         output_file_commit(&file, &err);
     } else if (!options->common.quiet) {
-        fprintf(stderr, "memprof: %s: %" PRIu64 " samples of %s (%d)", path, quality->samples,
-                session->target.command, session->target.pid);
+        char lost[64] = "";
         if (quality->lost)
-            fprintf(stderr, ", %" PRIu64 " lost: lower -F or --stack-size", quality->lost);
-        fputc('\n', stderr);
+            snprintf(lost, sizeof lost, ", %" PRIu64 " lost: lower -F or --stack-size",
+                     quality->lost);
+        message_print("%s: %" PRIu64 " samples of %s (%d)%s", path, quality->samples,
+                      session->target.command, session->target.pid, lost);
     }
 }
 
@@ -132,7 +145,7 @@ static void tell_modules(const struct session *session)
     for (size_t i = 0; i < session->modules->items.count; i++) {
         const struct module *module = session->modules->items.items[i];
         if (module->problem)
-            error_print("no symbols of %s: %s", module->path, module->problem);
+            message_print("no symbols of %s: %s", module->path, module->problem);
     }
 }
 
@@ -143,7 +156,7 @@ static int record(const struct options *options)
     struct status_line status = {.shown = !options->common.quiet && isatty(STDERR_FILENO)};
     install_handlers();
     if (session_open(&session, &options->session, &err) || session_start(&session, &err)) {
-        error_print("%s", err.text);
+        message_print("%s", err.text);
         return EXIT_TROUBLE;
     }
     if (options->common.verbose)
@@ -156,7 +169,7 @@ static int record(const struct options *options)
     int failed = session_finish(&session, &err);
     status_clear(&status);
     if (failed)
-        error_print("%s", err.text);
+        message_print("%s", err.text);
     else
         tell_result(&session, options);
     if (options->common.verbose)
@@ -263,6 +276,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (!session->pid == !session->command)
             usage_error(state->argv[0], "give either -p PID or -- CMD");
+        if (options->common.json && session->output_path && !strcmp(session->output_path, "-"))
+            usage_error(state->argv[0], "-o - and --json both write to standard output");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

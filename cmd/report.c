@@ -111,6 +111,6 @@ int cmd_report(int argc, char **argv)
     options.report.color = options_color(&options.common);
     if (report(&options.report, options.common.json, &err) == 0)
         return EXIT_FINE;
-    error_print("%s", err.text);
+    message_print("%s", err.text);
     return EXIT_TROUBLE;
 }

@@ -1,3 +1,10 @@
+/*
+ * session.c - the order of things in a recording.
+ *
+ * The output comes first, so that a bad destination is told before the target is touched; the
+ * events before the mappings, so that none is missed in between; and the events go as soon as
+ * their last count is read, because the target pays for them as long as they exist.
+ */
 #include "cmd/session.h"
 
 #include "symbolize/symbolize.h"
@@ -8,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_MS = 100 };
+enum { STEP_MS = 100, DRAIN_DELAY_NS = 5000000, CHILDREN_ACCOUNT_NS = 1000000000 };
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -75,8 +82,13 @@ static uint64_t accounted_ns(const struct session *session)
     return (uint64_t)((user_s + system_s) * 1e9);
 }
 
-static void read_cpu_time(struct session *session)
+/* With children each look reads every event, under locks that fork takes in the target. */
+static void read_cpu_time(struct session *session, bool last)
 {
+    uint64_t now_ns = monotonic_ns();
+    if (session->options.children && !last && now_ns < session->next_account_ns)
+        return;
+    session->next_account_ns = now_ns + CHILDREN_ACCOUNT_NS;
     if (target_cpu_time(&session->target, session->options.children, &session->last_user_s,
                         &session->last_system_s))
         return;
@@ -127,7 +139,7 @@ int session_start(struct session *session, struct error *err)
             session->launched = false;
             return -1;
         }
-        target_refresh(&session->target);
+        target_name_command(&session->target, session->options.command);
     }
     struct profile_meta *meta = &session->raw->meta;
     meta->start_us = session->start_ns / 1000;
@@ -138,11 +150,10 @@ int session_start(struct session *session, struct error *err)
     return 0;
 }
 
-/* Everything that was recorded up to now; a later record may still be under way on another CPU. */
-static void drain(struct session *session)
+/* Everything that was recorded up to a time. */
+static void drain(struct session *session, uint64_t until_ns)
 {
     struct perf_record record;
-    uint64_t until_ns = monotonic_ns();
     while (perf_next(session->perf, until_ns, &record))
         recorder_feed(session->recorder, &record);
 }
@@ -150,9 +161,10 @@ static void drain(struct session *session)
 bool session_step(struct session *session)
 {
     perf_wait(session->perf, session->target.pidfd, STEP_MS);
-    drain(session);
+    /* What is newer may still be on its way into another CPU's ring. */
+    drain(session, monotonic_ns() - DRAIN_DELAY_NS);
     bool alive = target_alive(&session->target);
-    read_cpu_time(session);
+    read_cpu_time(session, false);
     if (alive && monotonic_ns() >= session->next_memory_ns) {
         memory_reader_read(session->memory, monotonic_ns() / 1000, false);
         session->next_memory_ns += (uint64_t)(session->options.memory_interval_s * 1e9);
@@ -174,6 +186,8 @@ static void fill_quality(struct session *session)
     quality->present = true;
     quality->sampled_cpu_s = (double)session->last_ticks * period_s;
     quality->target_cpu_s = kernel ? user_s + system_s : user_s;
+    if (session->options.children) /* of just these processes only the events' own count is known */
+        quality->target_cpu_s = kernel ? (double)perf_running_ns(session->perf) / 1e9 : 0;
     quality->coverage =
         quality->target_cpu_s > 0 ? quality->sampled_cpu_s / quality->target_cpu_s : -1;
     getrusage(RUSAGE_SELF, &usage);
@@ -225,14 +239,16 @@ static bool is_node(struct modules *modules)
 int session_finish(struct session *session, struct error *err)
 {
     memory_reader_read(session->memory, monotonic_ns() / 1000, true);
-    fill_meta(session);
     perf_disable(session->perf);
-    drain(session);
-    read_cpu_time(session);
+    drain(session, monotonic_ns());
+    read_cpu_time(session, true);
     uint64_t ticks = recorder_ticks(session->recorder);
     recorder_settle(session->recorder, perf_running_ns(session->perf), accounted_ns(session));
     session->last_ticks += recorder_ticks(session->recorder) - ticks;
+    fill_meta(session);
     fill_quality(session);
+    perf_free(session->perf);
+    session->perf = NULL;
     if (!session->options.threads_given && is_node(session->modules))
         session->options.write.threads = WRITE_THREADS_MAIN;
     _cleanup_profile_ struct profile *profile = symbolize_profile(session->raw, session->modules);

@@ -2,7 +2,7 @@
  * session.h - one recording from its first system call to the finished file.
  *
  * Owns what cmd/record.c brings together: the target or the launched command, the events, the
- * raw profile and the output. Prints nothing but the status line.
+ * raw profile and the output. Prints nothing.
  */
 #ifndef MEMPROF_CMD_SESSION_H
 #define MEMPROF_CMD_SESSION_H
@@ -44,7 +44,7 @@ struct session {
     struct profile *raw;
     struct recorder *recorder;
     struct memory_reader *memory;
-    uint64_t start_ns, next_memory_ns;
+    uint64_t start_ns, next_memory_ns, next_account_ns;
     /* The target's CPU time at the start, and with the ticks of the same moment at the last look.
      */
     double first_user_s, first_system_s, last_user_s, last_system_s;
@@ -53,7 +53,7 @@ struct session {
 
 /* Opens the output, the target and the events. On failure nothing is left behind. */
 int session_open(struct session *session, const struct session_options *options, struct error *err);
-/* Lets a launched command go; sampling begins. */
+/* Lets a launched command go; the first memory reading. */
 int session_start(struct session *session, struct error *err);
 /* Takes in what has come; called every tenth of a second or so. False: the target has ended. */
 bool session_step(struct session *session);

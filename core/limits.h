@@ -32,8 +32,11 @@ enum {
     LIMIT_ELF_SECTIONS = 1 << 16,
     LIMIT_SYMBOLS = 1 << 25,          /* symbols of one module */
     LIMIT_CFI_INSTRUCTIONS = 1 << 16, /* call-frame instructions run for one address */
-    LIMIT_CFI_STATES = 32,            /* nesting of DW_CFA_remember_state */
-    LIMIT_EXPRESSION_STEPS = 4096,    /* operations of one DWARF expression */
+    LIMIT_CFI_ROWS = 1 << 14,      /* rows with expressions; 163 were seen in all libraries tried */
+    LIMIT_AUGMENTATION_BYTES = 16, /* of a CIE; real ones have up to 8 */
+    LIMIT_SYMBOL_BYTES = 1 << 14,  /* a mangled name */
+    LIMIT_CFI_STATES = 32,         /* nesting of DW_CFA_remember_state */
+    LIMIT_EXPRESSION_STEPS = 4096, /* operations of one DWARF expression */
     LIMIT_EXPRESSION_STACK = 64,
     LIMIT_DIE_DEPTH = 256,
     LIMIT_LINE_FILES = 1 << 20,      /* files of one line table */
@@ -50,6 +53,7 @@ enum {
 
 /* Sizes past what an enum holds portably. */
 #define LIMIT_PROFILE_BYTES ((uint64_t)16 << 30) /* a profile file */
+#define LIMIT_INFLATED_BYTES ((uint64_t)4 << 30) /* one section, decompressed */
 #define LIMIT_ELF_BYTES ((uint64_t)64 << 30)     /* an ELF file */
 #define LIMIT_MAPS_BYTES ((uint64_t)256 << 20)   /* /proc/PID/maps or smaps */
 

@@ -32,8 +32,8 @@ enum {
     RINGS_BYTES_MAX = 64 << 20, /* all of them together */
     STACKS_PER_RING = 32,       /* a ring holds at least so many stack copies */
     STACK_BYTES_MIN = 1024,
-    DESCRIPTORS_SPARE = 256, /* for everything but events */
-    LIST_PASSES = 8          /* how often the threads are listed until no new one is seen */
+    DESCRIPTORS_SPARE = 4096, /* for everything but events: a file or two for each module */
+    LIST_PASSES = 8           /* how often the threads are listed until no new one is seen */
 };
 
 struct thread_events {
@@ -132,7 +132,9 @@ static int map_rings_of(struct perf *perf, size_t bytes)
 
 static int permission_error(const struct target *target, struct error *err)
 {
+    int number = errno;
     uint32_t paranoid = read_sysctl("/proc/sys/kernel/perf_event_paranoid", 2);
+    errno = number;
     if (errno == ENOSYS)
         return error_set(err, ERROR_UNSUPPORTED, "this kernel has no perf_event_open");
     if (errno != EACCES && errno != EPERM)
@@ -297,7 +299,7 @@ static int thread_error(const struct perf *perf, const struct target *target, si
                          "cannot sample %d (%s): %zu threads on %zu CPUs need %zu open files; "
                          "raise `ulimit -n`",
                          target->pid, target->command, threads, perf->cpu_count,
-                         threads * perf->cpu_count + DESCRIPTORS_SPARE);
+                         (threads + 1) * perf->cpu_count);
     return permission_error(target, err);
 }
 
@@ -309,7 +311,7 @@ static int open_listed(struct perf *perf, const struct target *target, bool late
     size_t count, added = 0, known = perf->threads.count;
     if (target_threads(target, &tids, &count, err))
         return -1;
-    raise_descriptor_limit(count * perf->cpu_count + DESCRIPTORS_SPARE);
+    raise_descriptor_limit((count + 1) * perf->cpu_count + DESCRIPTORS_SPARE);
     for (size_t i = 0; i < count; i++) {
         if (known && is_open(perf, tids[i]))
             continue;
@@ -337,7 +339,12 @@ static int open_threads(struct perf *perf, const struct target *target, struct e
     size_t count;
     if (target_threads(target, &tids, &count, err))
         return -1;
-    if (probe(perf, tids[0]))
+    size_t asked = 0;
+    int failed;
+    /* A main thread may have ended before the others. */
+    while ((failed = probe(perf, tids[asked])) && errno == ESRCH && asked + 1 < count)
+        asked++;
+    if (failed)
         return errno == ESRCH ? error_set(err, ERROR_GONE, "process %d (%s) has ended", target->pid,
                                           target->command)
                               : permission_error(target, err);

@@ -109,8 +109,8 @@ const char *perf_event_name(const struct perf *perf);
 void perf_wait(struct perf *perf, int extra_fd, int timeout_ms);
 /*
  * The next record up to `until_ns`, in time order over all CPUs; false when there is none.
- * A caller that passes the time it read before the call never sees a record before an earlier
- * one of another CPU.
+ * A record's time is taken before its stack is copied: a caller that passes a time some
+ * milliseconds ago sees the records of all CPUs in order.
  */
 bool perf_next(struct perf *perf, uint64_t until_ns, struct perf_record *ret_record);
 

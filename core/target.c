@@ -142,8 +142,9 @@ int target_open(pid_t pid, struct target *ret_target, struct error *err)
     if (pid <= 0)
         return error_set(err, ERROR_USAGE, "cannot attach to %d: not a process id", pid);
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0 && errno != ENOSYS)
-        return errno == EINVAL || errno == ENOENT
+    /* Where pidfds are forbidden, the start time alone tells a reused PID. */
+    if (pidfd < 0 && (errno == EINVAL || errno == ENOENT || errno == ESRCH))
+        return errno != ESRCH
                    ? error_set(err, ERROR_USAGE,
                                "cannot attach to %d: it is a thread, not a process; give its "
                                "process id (Tgid in /proc/%d/status)",
@@ -228,11 +229,17 @@ int target_cpu_time(const struct target *target, bool children, double *ret_user
     return 0;
 }
 
-void target_refresh(struct target *target)
+void target_name_command(struct target *target, char *const argv[])
 {
-    target_thread_name(target->pid, target->pid, target->command);
+    const char *slash = strrchr(argv[0], '/');
+    snprintf(target->command, sizeof target->command, "%s", slash ? slash + 1 : argv[0]);
     free(target->command_line);
-    target->command_line = command_line(target->pid, target->command);
+    target->command_line = xstrdup(argv[0]);
+    for (size_t i = 1; argv[i]; i++) {
+        char *longer = xasprintf("%s %s", target->command_line, argv[i]);
+        free(target->command_line);
+        target->command_line = longer;
+    }
 }
 
 /*

@@ -41,8 +41,8 @@ void target_thread_name(pid_t pid, pid_t tid, char ret_name[16]);
  */
 int target_cpu_time(const struct target *target, bool children, double *ret_user_s,
                     double *ret_system_s);
-/* After an exec: reads its name and command line again. */
-void target_refresh(struct target *target);
+/* Its name and command line are those of argv: /proc shows them a moment after the exec only. */
+void target_name_command(struct target *target, char *const argv[]);
 
 /* A command that was launched and waits before its exec. */
 struct launch {

@@ -148,7 +148,7 @@ static bool read_node(struct raw_profile *raw, struct json *json)
             read_call_frame(raw, json, &node);
         } else if (json_key_is(&key, "hitCount")) {
             raw_unsigned(json, UINT32_MAX, &node.hits);
-            raw->has_hits = true;
+            raw->has_hits |= node.hits > 0;
         } else if (json_key_is(&key, "children")) {
             read_children(raw, json);
         } else if (json_key_is(&key, "parent")) {

@@ -20,11 +20,12 @@ static bool starts_with(const char *text, const char *start, size_t *ret_length)
     return true;
 }
 
-/* Length of a balanced "<…>" at the start of text, 0 if there is none. */
+/* Length of a balanced "<…>" at the start of text, 0 if there is none within LONGEST. */
 static size_t balanced(const char *text)
 {
+    enum { LONGEST = 4096 };
     int depth = 0;
-    for (size_t i = 0; text[i]; i++) {
+    for (size_t i = 0; i < LONGEST && text[i]; i++) {
         depth += text[i] == '<';
         depth -= text[i] == '>';
         if (!depth)

@@ -15,6 +15,7 @@
 #include "symbolize/cfi.h"
 
 #include "core/hash.h"
+#include "core/limits.h"
 #include "symbolize/cfi_program.h"
 
 #include <dwarf.h>
@@ -369,6 +370,8 @@ static struct rule rule_of_fde(struct cfi *cfi, const struct cfi_fde *fde,
     struct cfi_row row;
     uint64_t at = address < fde->end ? address : fde->end - 1;
     if (!cfi_program_run(fde, section, cfi->arch, at, &row) || rule_of_row(&row, cfi->arch, &rule))
+        return rule;
+    if (cfi->rows.count >= LIMIT_CFI_ROWS)
         return rule;
     return (struct rule){
         .kind = RULE_EXPRESSION,

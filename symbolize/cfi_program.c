@@ -192,7 +192,9 @@ static bool cie_read(const struct cfi_section *section, size_t offset, struct cf
     struct cfi_cie cie = {.offset = offset, .encoding = DW_EH_PE_absptr};
     uint64_t version = cfi_read_unsigned(&reader, 1);
     const char *letters = (const char *)reader.data + reader.at;
-    const uint8_t *nul = memchr(letters, 0, reader.size - reader.at);
+    size_t left = reader.size - reader.at;
+    const uint8_t *nul =
+        memchr(letters, 0, left < LIMIT_AUGMENTATION_BYTES ? left : LIMIT_AUGMENTATION_BYTES);
     if (reader.failed || (version != 1 && version != 3 && version != 4) || !nul)
         return false;
     reader.at = (size_t)(nul + 1 - reader.data);

@@ -29,19 +29,23 @@ struct wanted {           /* what proves a candidate */
     const struct elf_file *but_not; /* .gnu_debuglink may name the very file that holds it */
 };
 
+/* In the root of a process; -1 if there is no such regular file. */
 static int open_in_root(pid_t pid, const char *path)
 {
     char name[64];
     snprintf(name, sizeof name, "/proc/%d/root", pid);
     _cleanup_close_ int root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    _cleanup_close_ int fd =
+    _cleanup_close_ int found =
         root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof how);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode))
-        return -1;
-    return steal_fd(&fd);
+    return found < 0 ? -1 : elf_reopen_regular(found);
+}
+
+int debug_file_open(pid_t pid, const char *path)
+{
+    int fd = pid > 0 ? open_in_root(pid, path) : -1;
+    return fd >= 0 ? fd : elf_open_regular(path);
 }
 
 static bool same_file(int fd, const struct elf_file *file)
@@ -54,11 +58,12 @@ static bool same_file(int fd, const struct elf_file *file)
 static bool crc_matches(int fd, uint32_t wanted)
 {
     enum { CHUNK = 256 << 10 };
+    const off_t most = (off_t)LIMIT_INFLATED_BYTES;
     _cleanup_free_ uint8_t *buffer = xmalloc(CHUNK);
     uLong crc = crc32(0, NULL, 0);
     off_t at = 0;
     for (ssize_t got; (got = pread(fd, buffer, CHUNK, at)); at += got) {
-        if (got < 0)
+        if (got < 0 || at > most)
             return false;
         crc = crc32(crc, buffer, (uInt)got);
     }

@@ -10,6 +10,11 @@
 
 #include "symbolize/modules.h"
 
+/*
+ * A regular file by the path that a process (0: none) or its files name: in its root, else in
+ * ours. The caller closes it; -1 and errno.
+ */
+int debug_file_open(pid_t pid, const char *path);
 /* The debug file of a module, or NULL; the caller frees it. */
 struct elf_file *debug_file_find(const struct module *module);
 /* The dwz file that `debug` names in .gnu_debugaltlink, or NULL; the caller frees it. */

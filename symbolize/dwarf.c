@@ -29,7 +29,7 @@ struct dwarf {
     struct hash_index names_index;
 };
 
-struct dwarf *dwarf_new(struct elf_file *debug, struct elf_file *alt)
+struct dwarf *dwarf_new(struct elf_file *debug, struct elf_file *alt, pid_t pid)
 {
     struct dwarf *dwarf = xcalloc(1, sizeof *dwarf);
     image_init(&dwarf->main, debug, false);
@@ -42,6 +42,7 @@ struct dwarf *dwarf_new(struct elf_file *debug, struct elf_file *alt)
         dwarf->main.alt = &dwarf->alt;
     }
     dwarf->split.main = debug;
+    dwarf->split.pid = pid;
     return dwarf;
 }
 

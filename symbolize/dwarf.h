@@ -12,11 +12,13 @@
 #include "core/limits.h"
 #include "symbolize/elf_file.h"
 
+#include <sys/types.h>
+
 struct source_frame {
-    const char *function; /* linkage name if there is one, else the plain name; NULL: unknown */
-    bool mangled;         /* function is a linkage name: demangle it */
-    const char *file;     /* with its directory; NULL: unknown */
-    uint32_t line;        /* of the address (innermost) or of the call into the next inner one */
+    const char *function;   /* linkage name if there is one, else the plain name; NULL: unknown */
+    bool mangled;           /* function is a linkage name: demangle it */
+    const char *file;       /* with its directory; NULL: unknown */
+    uint32_t line;          /* of the address (innermost) or of the call into the next inner one */
     uint32_t declared_line; /* of the function's own declaration, 0 unknown */
     const char *declared_file; /* where; NULL: unknown */
 };
@@ -26,9 +28,10 @@ struct dwarf;
 /*
  * `debug` is the file that holds .debug_info (the module itself or its separate debug file);
  * `alt` the dwz file that it shares with others, or NULL; both outlive the result.
+ * The .dwo files that it names are looked for in the root of `pid`, then in ours (0: in ours).
  * Returns NULL if there is no DWARF in it.
  */
-struct dwarf *dwarf_new(struct elf_file *debug, struct elf_file *alt);
+struct dwarf *dwarf_new(struct elf_file *debug, struct elf_file *alt, pid_t pid);
 void dwarf_free(struct dwarf *dwarf);
 /*
  * The frames at an address in the module: [0] is the innermost inlined function, the last one

@@ -80,7 +80,8 @@ struct dwarf_image {
     uint64_t range_bytes;           /* of range lists read */
     vec(struct line_table *) lines; /* lines.c */
     struct hash_index lines_index;
-    uint64_t line_bytes; /* of .debug_line decoded */
+    uint64_t line_bytes;   /* of .debug_line decoded */
+    uint64_t inline_bytes; /* of DIEs read for inlined functions */
 };
 
 void image_init(struct dwarf_image *image, struct elf_file *file, bool split);

@@ -2,13 +2,15 @@
  * elf_file.c - libelf behind a narrow, checked interface.
  *
  * Files are mapped (ELF_C_READ_MMAP): a recording of node touches a few MB of its 90. Whoever
- * truncates one meanwhile gets zeros read (core/bus_guard.h).
+ * truncates one meanwhile gets zeros read (core/bus_guard.h). Not defended: whoever rewrites one
+ * while its names are read can make memprof read past the end of a string.
  */
 #include "symbolize/elf_file.h"
 
 #include "core/bus_guard.h"
 #include "core/limits.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
@@ -16,18 +18,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int elf_open_regular(const char *path)
+int elf_reopen_regular(int found)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return -1;
     struct stat status;
-    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
-        close(fd);
+    char link[32];
+    if (fstat(found, &status))
+        return -1;
+    if (!S_ISREG(status.st_mode)) {
         errno = EINVAL;
         return -1;
     }
-    return fd;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+    return open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
+int elf_open_regular(const char *path)
+{
+    _cleanup_close_ int found = open(path, O_PATH | O_CLOEXEC);
+    return found < 0 ? -1 : elf_reopen_regular(found);
 }
 
 static int read_headers(struct elf_file *file, const char *name, struct error *err)
@@ -172,6 +180,21 @@ static bool name_matches(const char *found, const char *wanted, bool *ret_gnu_co
            !strcmp(found + 8, wanted + 7);
 }
 
+/* What a compressed section says it inflates to; a small file can claim any size. */
+static bool inflates_within_limit(Elf_Scn *section, const GElf_Shdr *header, bool gnu_compressed)
+{
+    GElf_Chdr packed;
+    if (!gnu_compressed)
+        return gelf_getchdr(section, &packed) && packed.ch_size <= LIMIT_INFLATED_BYTES;
+    /* "ZLIB" and the size in big-endian order. */
+    const Elf_Data *raw = elf_rawdata(section, NULL);
+    uint64_t size;
+    if (!raw || header->sh_size < 12 || raw->d_size < 12 || memcmp(raw->d_buf, "ZLIB", 4) != 0)
+        return true;
+    memcpy(&size, (const char *)raw->d_buf + 4, sizeof size);
+    return be64toh(size) <= LIMIT_INFLATED_BYTES;
+}
+
 static bool section_view(Elf_Scn *section, bool gnu_compressed, struct elf_section *ret_section)
 {
     GElf_Shdr header;
@@ -182,6 +205,8 @@ static bool section_view(Elf_Scn *section, bool gnu_compressed, struct elf_secti
      * section is already in its final form.
      */
     bool compressed = gnu_compressed || header.sh_flags & SHF_COMPRESSED;
+    if (compressed && !inflates_within_limit(section, &header, gnu_compressed))
+        return false;
     if (gnu_compressed)
         elf_compress_gnu(section, 0, 0);
     else if (header.sh_flags & SHF_COMPRESSED && elf_compress(section, 0, 0) < 0)
@@ -217,7 +242,9 @@ bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint
         /* A mapping starts at a page: up to a page before the segment's own first byte. */
         uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t first = load->offset & ~(page - 1);
-        if (load->executable && offset >= first && offset - first < load->file_size + page) {
+        uint64_t end = load->offset + load->file_size;
+        if (load->executable && offset >= first && end >= load->offset &&
+            offset <= ((end - 1) | (page - 1))) {
             *ret_vaddr = load->vaddr - load->offset + offset;
             return true;
         }

@@ -56,6 +56,11 @@ bool elf_file_section(struct elf_file *file, const char *name, struct elf_sectio
 /* The ELF virtual address of a file offset, by the PT_LOADs; false when none covers it. */
 bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint64_t *ret_vaddr);
 
+/*
+ * A regular file found by O_PATH, opened for reading; -1 and errno. Opening a device can already
+ * act on it, so what it is comes first.
+ */
+int elf_reopen_regular(int found);
 /* Opens path O_NONBLOCK|O_CLOEXEC|O_NOCTTY and only if it is a regular file; -1 and errno. */
 int elf_open_regular(const char *path);
 

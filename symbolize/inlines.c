@@ -240,6 +240,11 @@ static void read_inlines(struct function *function, struct dwarf_unit *unit)
     struct walk walk = walk_begin(unit, function->die);
     uint64_t offset;
     function->read = true;
+    /* Functions of a hostile file may lie within one another. */
+    if (unit->image->inline_bytes / LIMIT_DWARF_REREADS >
+        image_section(unit->image, SECTION_INFO)->size)
+        return;
+    const uint8_t *start = walk.reader.at;
     const struct abbrev *abbrev = walk_next(&walk, &offset);
     if (!abbrev || !abbrev->children)
         return;
@@ -273,6 +278,7 @@ static void read_inlines(struct function *function, struct dwarf_unit *unit)
         if (abbrev->children && holds_inlines(abbrev->tag))
             parents[walk.depth] = node;
     }
+    unit->image->inline_bytes += (uint64_t)(walk.reader.at - start);
     range_map_finish(&function->inlined);
 }
 

@@ -62,7 +62,7 @@ static bool read_entries(struct line_table *table, struct reader *reader, bool f
             return false;
         if (files)
             add_file(table, path, directory);
-        else
+        else if (table->directories.count < LIMIT_LINE_FILES)
             vec_append(&table->directories, path ? path : "");
     }
     return !reader->failed;
@@ -72,6 +72,10 @@ bool line_header_read(struct line_table *table)
 {
     const struct elf_section *section = image_section(table->image, SECTION_LINE);
     struct reader reader = reader_open(section, table->offset, section->size);
+    const uint8_t *start = reader.at;
+    /* Units may share a header; all headers read cost no more than the section's size again. */
+    if (reader.failed || table->image->line_bytes > section->size)
+        return false;
     table->sizes.address_size = table->unit->sizes.address_size;
     uint64_t length = reader_length(&reader, &table->sizes.offset_size);
     if (reader.failed)
@@ -106,6 +110,7 @@ bool line_header_read(struct line_table *table)
         read_old_tables(table, &reader);
     else if (read_entries(table, &reader, false))
         read_entries(table, &reader, true);
+    table->image->line_bytes += (uint64_t)(reader.at - start);
     return true;
 }
 

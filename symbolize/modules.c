@@ -60,7 +60,7 @@ void modules_free(struct modules *modules)
 
 /*
  * Device numbers of the mapping and of stat differ on btrfs and overlayfs, inodes do not: the
- * inode decides. Inode 0 asks for no check (a maps line that names none).
+ * inode decides.
  */
 static int open_checked(const char *path, uint64_t inode)
 {
@@ -68,7 +68,7 @@ static int open_checked(const char *path, uint64_t inode)
     struct stat status;
     if (fd < 0)
         return -1;
-    if (inode && (fstat(fd, &status) || status.st_ino != inode)) {
+    if (fstat(fd, &status) || status.st_ino != inode) {
         close(fd);
         errno = ESTALE;
         return -1;

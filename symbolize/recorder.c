@@ -28,7 +28,9 @@ enum {
 
 struct process {
     uint32_t pid;
-    bool ended;
+    bool ended;         /* its main thread has */
+    uint64_t lost_seen; /* quality.lost when the mappings were last read */
+    uint64_t read_ns;
     struct space space;
 };
 
@@ -272,11 +274,27 @@ static void add_tick(struct recorder *recorder, thread_id thread, node_id node, 
     recorder->ticks++;
 }
 
+/* The mappings may be among what was lost; once a second at most, for lost records come in bursts.
+ */
+static void read_again_after_loss(struct recorder *recorder, struct process *process,
+                                  uint64_t time_ns)
+{
+    enum { READ_INTERVAL_NS = 1000000000 };
+    uint64_t lost = recorder->profile->quality.lost;
+    if (process->lost_seen == lost || time_ns - process->read_ns < READ_INTERVAL_NS)
+        return;
+    process->lost_seen = lost;
+    process->read_ns = time_ns;
+    space_read(&process->space, recorder->modules, NULL);
+}
+
 static void feed_sample(struct recorder *recorder, const struct perf_record *record)
 {
     struct process *process = process_get(recorder, record->pid);
     if (!process)
         return;
+    process->ended = false; /* its main thread has, it has not */
+    read_again_after_loss(recorder, process, record->time_ns);
     struct thread_state *thread = thread_get(recorder, record->pid, record->tid);
     if (!thread->sampled) {
         char name[16];
@@ -307,6 +325,7 @@ static void feed_comm(struct recorder *recorder, const struct perf_record *recor
         profile_add_thread(recorder->profile, record->pid, record->tid, record->comm.name);
     struct process *process = record->comm.exec ? process_get(recorder, record->pid) : NULL;
     if (process) {
+        process->ended = false;
         space_clear(&process->space, recorder->modules);
         unwinder_forget(recorder->unwinder, record->tid);
     }
@@ -315,6 +334,7 @@ static void feed_comm(struct recorder *recorder, const struct perf_record *recor
 static void feed_fork(struct recorder *recorder, const struct perf_record *record)
 {
     /* A TID that was used before, and whose PERF_TIME was lost. */
+    unwinder_forget(recorder->unwinder, record->tid);
     struct thread_state *stale = thread_find(recorder, record->tid);
     if (stale)
         thread_remove(recorder, stale);
@@ -323,6 +343,7 @@ static void feed_fork(struct recorder *recorder, const struct perf_record *recor
     struct process *parent = process_find(recorder, record->fork.parent_pid);
     if (!parent)
         return;
+    parent->ended = false; /* or making room for the child would drop it */
     struct process *child = process_get(recorder, record->pid);
     if (!child)
         return;

@@ -9,6 +9,8 @@
  */
 #include "symbolize/split.h"
 
+#include "symbolize/debug_file.h"
+
 #include "core/limits.h"
 #include "symbolize/inlines.h"
 #include "symbolize/lines.h"
@@ -31,15 +33,21 @@ static char *path_of_file(const struct elf_file *file)
     return length > 0 && length < (ssize_t)sizeof path ? xstrndup(path, (size_t)length) : NULL;
 }
 
-static struct elf_file *open_elf(const char *path)
+/* A relative path says nothing without the directory that the compiler ran in. */
+static struct elf_file *open_elf(const struct split_files *files, const char *path)
 {
     struct elf_file *file;
-    int fd = elf_open_regular(path);
+    int fd = *path == '/' ? debug_file_open(files->pid, path) : -1;
     if (fd < 0)
         return NULL;
     if (elf_file_open(fd, path, &file, NULL)) {
         close(fd);
         return NULL;
+    }
+    /* There may be thousands, and what is mapped needs no descriptor. */
+    if (!elf_cntl(file->elf, ELF_C_FDREAD)) {
+        close(file->fd);
+        file->fd = -1;
     }
     return file;
 }
@@ -72,7 +80,7 @@ static struct dwarf_image *image_of_path(struct split_files *files, const char *
             return &files->images.items[id]->image;
     if (files->images.count >= LIMIT_DWO_FILES)
         return NULL;
-    return &add_image(files, open_elf(path), xstrdup(path))->image;
+    return &add_image(files, open_elf(files, path), xstrdup(path))->image;
 }
 
 static bool load_split(struct dwarf_unit *unit, struct dwarf_unit *skeleton)
@@ -130,7 +138,7 @@ static struct elf_file *open_package(struct split_files *files)
         _cleanup_free_ char *path = path_of_file(files->main);
         _cleanup_free_ char *package = path ? xasprintf("%s.dwp", path) : NULL;
         if (package)
-            files->package = open_elf(package);
+            files->package = open_elf(files, package);
     }
     return files->package;
 }

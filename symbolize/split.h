@@ -7,11 +7,14 @@
 
 #include "symbolize/dwarf_image.h"
 
+#include <sys/types.h>
+
 struct split_image;
 
 /* The .dwo files that one file's skeletons named. Zeroed and with `main` set it is ready. */
 struct split_files {
     struct elf_file *main;
+    pid_t pid; /* whose root the paths count from; 0: ours */
     struct elf_file *package;
     bool package_tried;
     vec(struct split_image *) images;

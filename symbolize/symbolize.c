@@ -12,6 +12,7 @@
 #include "symbolize/symbolize.h"
 
 #include "symbolize/address_sort.h"
+#include "core/limits.h"
 #include "symbolize/debug_file.h"
 #include "symbolize/demangle.h"
 #include "symbolize/dwarf.h"
@@ -66,7 +67,7 @@ static struct symbolic *symbolic_new(const struct module *module)
     struct elf_file *described = own_dwarf ? module->elf : symbolic->debug;
     if (described) {
         symbolic->alt = debug_file_find_alt(described, module);
-        symbolic->dwarf = dwarf_new(described, symbolic->alt);
+        symbolic->dwarf = dwarf_new(described, symbolic->alt, module->pid);
     }
     return symbolic;
 }
@@ -97,12 +98,13 @@ static string_id carry(struct pass *pass, string_id id)
 static string_id readable_name(struct pass *pass, const char *mangled)
 {
     size_t known = pass->mangled.count;
-    string_id id = strings_intern(&pass->mangled, mangled);
+    _cleanup_free_ char *bounded = xstrndup(mangled, strnlen(mangled, LIMIT_SYMBOL_BYTES));
+    string_id id = strings_intern(&pass->mangled, bounded);
     if (id < known)
         return pass->readable.items[id];
     while (pass->readable.count <= id)
         vec_append(&pass->readable, 0);
-    _cleanup_free_ char *name = demangle(mangled);
+    _cleanup_free_ char *name = demangle(bounded);
     pass->readable.items[id] = strings_intern(&pass->named->strings, name);
     return pass->readable.items[id];
 }

@@ -232,9 +232,13 @@ static void collect_keys(const struct symbols *symbols, const struct source *sou
     }
 }
 
+/* A few are enough to tell names apart, and a hostile one could be all underscores. */
 static size_t leading_underscores(const char *name)
 {
-    return strspn(name, "_");
+    size_t count = 0;
+    while (count < 8 && name[count] == '_')
+        count++;
+    return count;
 }
 
 /* Of two symbols at one address: is `a` the one to show? */

@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!getrlimit(RLIMIT_NOFILE, &old)) {
         none = (struct rlimit){0, old.rlim_max};
         setrlimit(RLIMIT_NOFILE, &none);
-        struct dwarf *dwarf = dwarf_new(file, file);
+        struct dwarf *dwarf = dwarf_new(file, file, 0);
         if (dwarf)
             look_up_all(file, dwarf);
         dwarf_free(dwarf);

@@ -44,7 +44,7 @@ static struct elf_file *open_elf(const char *path)
 static struct subject subject_open(const char *path, const char *alt)
 {
     struct subject subject = {.file = open_elf(path), .alt = alt ? open_elf(alt) : NULL};
-    subject.dwarf = dwarf_new(subject.file, subject.alt);
+    subject.dwarf = dwarf_new(subject.file, subject.alt, 0);
     ck_assert_ptr_nonnull(subject.dwarf);
     return subject;
 }
@@ -485,7 +485,7 @@ static void *read_whole(const char *path, size_t *ret_size)
 /* Looks up everything in an image; it must come back, with texts that can be read. */
 static size_t look_up_all(struct elf_file *file, const uint64_t *addresses, size_t count)
 {
-    struct dwarf *dwarf = dwarf_new(file, NULL);
+    struct dwarf *dwarf = dwarf_new(file, NULL, 0);
     size_t length = 0;
     for (size_t i = 0; dwarf && i < count; i++) {
         struct source_frame frames[LIMIT_INLINE_DEPTH];
