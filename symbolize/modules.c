@@ -12,6 +12,7 @@
 #include "symbolize/cfi.h"
 #include "symbolize/symbolize.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -328,16 +329,45 @@ void space_parse(struct space *space, struct modules *modules, const char *text,
     }
 }
 
+/* The mappings as a process or thread sees them; false if there are none (its memory is gone). */
+static bool read_maps(struct space *space, struct modules *modules, pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    _cleanup_fclose_ FILE *maps = fopen(path, "re");
+    _cleanup_free_ char *line = NULL;
+    size_t capacity = 0;
+    bool any = false;
+    for (ssize_t length; maps && (length = getline(&line, &capacity, maps)) > 0; any = true)
+        space_parse(space, modules, line, (size_t)length);
+    return any;
+}
+
 int space_read(struct space *space, struct modules *modules, struct error *err)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/maps", space->pid);
-    _cleanup_fclose_ FILE *maps = fopen(path, "re");
-    if (!maps)
-        return error_set_errno(err, "cannot read %s", path);
-    _cleanup_free_ char *line = NULL;
-    size_t capacity = 0;
-    for (ssize_t length; (length = getline(&line, &capacity, maps)) > 0;)
-        space_parse(space, modules, line, (size_t)length);
-    return 0;
+    if (read_maps(space, modules, space->pid))
+        return 0;
+    /* A main thread that has ended has no memory any more: ask the others. */
+    snprintf(path, sizeof path, "/proc/%d/task", space->pid);
+    DIR *tasks = opendir(path);
+    bool found = false;
+    for (struct dirent *entry; tasks && !found && (entry = readdir(tasks));) {
+        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (tid <= 0 || tid == space->pid)
+            continue;
+        struct space seen = {.pid = tid, .generation = space->generation};
+        found = read_maps(&seen, modules, tid);
+        if (found) {
+            space_release(space);
+            *space = seen;
+        } else {
+            space_release(&seen);
+        }
+    }
+    if (tasks)
+        closedir(tasks);
+    return found ? 0
+                 : error_set(err, ERROR_GONE, "cannot read the mappings of %d: it has ended",
+                             space->pid);
 }

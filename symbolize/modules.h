@@ -47,7 +47,7 @@ struct segment { /* one executable mapping */
 };
 
 struct space {
-    pid_t pid;
+    pid_t pid;                    /* or a thread of it, once the main thread has ended */
     uint32_t generation;          /* unique over all spaces; changes whenever the mappings do */
     vec(struct segment) segments; /* sorted by start, not overlapping */
 };

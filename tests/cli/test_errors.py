@@ -90,6 +90,9 @@ class Targets(Refusal):
 
 
 class Options(Refusal):
+    def test_two_documents_on_standard_output(self):
+        self.refused("record", "--json", "-o", "-", "--", "true", says="standard output")
+
     def test_frequency(self):
         for frequency in ("0", "10000000", "-5", "abc", "", "1e9", "99999999999999999999"):
             self.refused("record", "-F", frequency, "-o", self.output, "--", "true")

@@ -43,6 +43,23 @@ class Launch(Case):
         self.assertEqual(ignored & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGPIPE - 1)), 0)
         self.assertTrue(result.stdout.endswith("there\n"))
 
+    def test_nohup_is_kept(self):
+        """Under nohup SIGHUP is ignored, and the command is to survive."""
+        result = self.memprof("record", "-q", "-o", self.output, "--", "sh", "-c",
+                              "grep SigIgn /proc/self/status",
+                              preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertTrue(int(result.stdout.split()[1], 16) & 1 << (signal.SIGHUP - 1))
+
+    def test_a_hostile_name_does_not_reach_the_terminal(self):
+        target = self.start(["sh", "-c", "printf '\\033[31mred\\a' > /proc/$$/comm; "
+                                         "while :; do :; done"])
+        while self.state(target.pid) != "R":
+            time.sleep(0.01)
+        result = self.memprof("record", "-d", "0.3", "-o", self.output, "-p", target.pid)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("red", result.stderr)
+        self.assertNotRegex(result.stderr, r"[\x00-\x09\x0b-\x1f]")
+
     def test_a_command_of_an_instant(self):
         result = self.memprof("record", "-q", "-o", self.output, "--", "true")
         self.assertEqual((result.returncode, result.stderr), (0, ""))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import unittest
 
 import harness
@@ -124,8 +125,16 @@ class Threads(Case):
         self.assertGreater(truth["threads"], 100)
         self.check_coverage(profile, 0.99, 1.03)
         self.assertAlmostEqual(profile.ticks * profile.period_s, truth["cpu_s"],
-                               delta=0.02 * truth["cpu_s"])
+                               delta=0.01 * truth["cpu_s"])
         self.check_shares(profile.self_ticks(), profile.ticks, truth)
+
+    def test_a_process_whose_main_thread_has_ended(self):
+        target = self.start(program("leaderless", 2), stdout=subprocess.PIPE)
+        while self.state(target.pid) != "Z":
+            time.sleep(0.01)
+        profile = self.attach(target, "-d", "1")
+        self.assertGreater(profile.self_ticks()["leaderless_burn"], 0.9 * profile.ticks)
+        self.assertIsNone(target.poll())
 
     def test_a_thousand_threads(self):
         profile, truth = self.record(program("threads_many", 0.7, 1000, 4))
