@@ -120,7 +120,7 @@ struct quality {
     uint64_t stitched;       /* truncated stacks made whole from the thread's last one */
     uint64_t broken;         /* stacks that ended where no rule led on */
     uint64_t unknown_frames; /* distinct addresses without a name */
-    uint64_t extrapolated;   /* ticks of threads that ended within a period, see perf.h */
+    uint64_t extrapolated;   /* ticks that no sample stands behind, see symbolize/recorder.c */
     double target_cpu_s;  /* what the kernel accounted to the target; user time alone without kernel
                              samples */
     double sampled_cpu_s; /* ticks × period */

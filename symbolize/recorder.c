@@ -17,6 +17,7 @@
  */
 #include "symbolize/recorder.h"
 
+#include "core/tid_map.h"
 #include "symbolize/unwind.h"
 
 #include <string.h>
@@ -35,8 +36,8 @@ struct process {
 };
 
 struct thread_state {
-    uint32_t pid, tid; /* tid 0: a free slot */
-    thread_id id;      /* in the profile; valid if sampled */
+    uint32_t pid, tid;
+    thread_id id; /* in the profile; valid if sampled */
     bool sampled;
     node_id last_node;
     uint64_t ticks;
@@ -58,9 +59,8 @@ struct recorder {
     struct unwinder *unwinder;
     metric_id cpu;
     vec(struct process *) processes;
-    struct thread_state *threads; /* open addressing by tid */
-    size_t thread_mask, thread_count;
-    int64_t pool_ns; /* running time of ended threads without a tick */
+    struct tid_map threads; /* of struct thread_state */
+    int64_t pool_ns;        /* running time of ended threads without a tick */
     uint64_t ticks;
     uint64_t last_ns;   /* time of the last tick */
     node_id ended_node; /* last stack of the last sampled thread that ended; 0: none */
@@ -99,7 +99,7 @@ void recorder_free(struct recorder *recorder)
         process_free(recorder->processes.items[i]);
     unwinder_free(recorder->unwinder);
     vec_release(&recorder->processes);
-    free(recorder->threads);
+    tid_map_release(&recorder->threads, free);
     free(recorder->frame_cache);
     free(recorder);
 }
@@ -158,58 +158,16 @@ uint64_t recorder_ticks(const struct recorder *recorder)
     return recorder->ticks;
 }
 
-/* The slot of a thread, or the free one where it belongs. The table is never full. */
-static struct thread_state *thread_slot(const struct recorder *recorder, uint32_t tid)
-{
-    size_t at = hash_mix(tid) & recorder->thread_mask;
-    while (recorder->threads[at].tid && recorder->threads[at].tid != tid)
-        at = (at + 1) & recorder->thread_mask;
-    return &recorder->threads[at];
-}
-
-static void thread_table_grow(struct recorder *recorder)
-{
-    struct thread_state *old = recorder->threads;
-    size_t old_slots = old ? recorder->thread_mask + 1 : 0;
-    recorder->thread_mask = old ? recorder->thread_mask * 2 + 1 : 63;
-    recorder->threads = xcalloc(recorder->thread_mask + 1, sizeof *recorder->threads);
-    for (size_t i = 0; i < old_slots; i++)
-        if (old[i].tid)
-            *thread_slot(recorder, old[i].tid) = old[i];
-    free(old);
-}
-
-static struct thread_state *thread_find(struct recorder *recorder, uint32_t tid)
-{
-    struct thread_state *thread = recorder->threads ? thread_slot(recorder, tid) : NULL;
-    return thread && thread->tid ? thread : NULL;
-}
-
 static struct thread_state *thread_get(struct recorder *recorder, uint32_t pid, uint32_t tid)
 {
-    if (!recorder->threads || recorder->thread_count * 4 >= recorder->thread_mask * 3)
-        thread_table_grow(recorder);
-    struct thread_state *thread = thread_slot(recorder, tid);
-    if (!thread->tid) {
-        *thread = (struct thread_state){.pid = pid, .tid = tid};
-        recorder->thread_count++;
-    }
+    struct thread_state *thread = tid_map_get(&recorder->threads, tid);
+    if (thread)
+        return thread;
+    thread = xcalloc(1, sizeof *thread);
+    thread->pid = pid;
+    thread->tid = tid;
+    tid_map_put(&recorder->threads, tid, thread);
     return thread;
-}
-
-/* Knuth's Algorithm R (TAOCP 3, 6.4): later members of the run move up, no tombstones. */
-static void thread_remove(struct recorder *recorder, struct thread_state *thread)
-{
-    size_t hole = (size_t)(thread - recorder->threads), mask = recorder->thread_mask;
-    for (size_t at = (hole + 1) & mask; recorder->threads[at].tid; at = (at + 1) & mask) {
-        size_t home = hash_mix(recorder->threads[at].tid) & mask;
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
-            recorder->threads[hole] = recorder->threads[at];
-            hole = at;
-        }
-    }
-    recorder->threads[hole] = (struct thread_state){0};
-    recorder->thread_count--;
 }
 
 static frame_id frame_of_kernel(struct recorder *recorder, uint64_t address)
@@ -320,7 +278,7 @@ static void feed_map(struct recorder *recorder, const struct perf_record *record
 
 static void feed_comm(struct recorder *recorder, const struct perf_record *record)
 {
-    struct thread_state *thread = thread_find(recorder, record->tid);
+    struct thread_state *thread = tid_map_get(&recorder->threads, record->tid);
     if (thread && thread->sampled)
         profile_add_thread(recorder->profile, record->pid, record->tid, record->comm.name);
     struct process *process = record->comm.exec ? process_get(recorder, record->pid) : NULL;
@@ -335,9 +293,7 @@ static void feed_fork(struct recorder *recorder, const struct perf_record *recor
 {
     /* A TID that was used before, and whose PERF_TIME was lost. */
     unwinder_forget(recorder->unwinder, record->tid);
-    struct thread_state *stale = thread_find(recorder, record->tid);
-    if (stale)
-        thread_remove(recorder, stale);
+    free(tid_map_take(&recorder->threads, record->tid));
     if (record->pid == record->fork.parent_pid)
         return;
     struct process *parent = process_find(recorder, record->fork.parent_pid);
@@ -394,7 +350,7 @@ static void feed_time(struct recorder *recorder, const struct perf_record *recor
         recorder->ended_node = thread->last_node;
         recorder->ended_thread = thread->id;
     }
-    thread_remove(recorder, thread);
+    free(tid_map_take(&recorder->threads, record->tid));
     recorder->ended++;
 }
 
@@ -444,7 +400,7 @@ void recorder_account(struct recorder *recorder, uint64_t cpu_ns)
         return;
     /* What threads that still run may owe is not the exits'. */
     uint64_t missing = missing_ticks(recorder, cpu_ns);
-    uint64_t owed = recorder->thread_count + recorder->options.cpu_count;
+    uint64_t owed = recorder->threads.count + recorder->options.cpu_count;
     missing = least(missing > owed ? missing - owed : 0,
                     recorder->ended * EXIT_NS_MAX / period_ns - recorder->exit_ticks);
     recorder->exit_ticks += missing;

@@ -6,17 +6,11 @@
 #ifndef MEMPROF_SYMBOLIZE_STITCH_H
 #define MEMPROF_SYMBOLIZE_STITCH_H
 
+#include "core/tid_map.h"
 #include "symbolize/unwind.h"
 
-struct last_stack {
-    uint32_t tid; /* 0: free */
-    uint32_t count, capacity;
-    struct unwound_frame *frames; /* innermost first; segments are not kept */
-};
-
-struct stitcher {             /* zeroed: empty */
-    struct last_stack *slots; /* open addressing by tid */
-    size_t mask, count;
+struct stitcher {        /* zeroed: empty */
+    struct tid_map last; /* of struct last_stack */
 };
 
 void stitcher_release(struct stitcher *stitcher);
