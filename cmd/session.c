@@ -106,6 +106,7 @@ static int open_recorder(struct session *session, struct error *err)
                                          .kernel = perf_has_kernel(session->perf),
                                          .children = session->options.children,
                                          .period_ns = 1000000000u / perf_frequency(session->perf),
+                                         .thread_count = perf_thread_count(session->perf),
                                          .cpu_count = perf_cpu_count(session->perf),
                                          .arch = arch_host(),
                                      });

@@ -430,6 +430,11 @@ bool perf_has_kernel(const struct perf *perf)
     return perf->layout.kernel;
 }
 
+size_t perf_thread_count(const struct perf *perf)
+{
+    return perf->threads.count;
+}
+
 size_t perf_cpu_count(const struct perf *perf)
 {
     return perf->cpu_count;

@@ -94,6 +94,8 @@ void perf_disable(struct perf *perf);
 uint64_t perf_running_ns(const struct perf *perf);
 /* True if kernel frames come; perf_open drops them where they are not permitted. */
 bool perf_has_kernel(const struct perf *perf);
+/* Threads that were running when the events were opened. */
+size_t perf_thread_count(const struct perf *perf);
 /* How many CPUs there are: so many PERF_TIME records tell of one ended thread. */
 size_t perf_cpu_count(const struct perf *perf);
 /* What -F came to: the kernel's ceiling (kernel.perf_event_max_sample_rate) may be lower. */

@@ -65,6 +65,8 @@ struct recorder {
     uint64_t last_ns;   /* time of the last tick */
     node_id ended_node; /* last stack of the last sampled thread that ended; 0: none */
     thread_id ended_thread;
+    uint64_t exited;     /* threads that have ended */
+    uint64_t forked;     /* threads created since the start */
     uint64_t ended;      /* threads whose PERF_TIME came */
     uint64_t exit_ticks; /* charged to the creation and end of threads */
     struct cached_frame *frame_cache;
@@ -291,7 +293,8 @@ static void feed_comm(struct recorder *recorder, const struct perf_record *recor
 
 static void feed_fork(struct recorder *recorder, const struct perf_record *record)
 {
-    /* A TID that was used before, and whose PERF_TIME was lost. */
+    recorder->forked++;
+    /* The TID may have been used before, by a thread whose PERF_TIME was lost. */
     unwinder_forget(recorder->unwinder, record->tid);
     free(tid_map_take(&recorder->threads, record->tid));
     if (record->pid == record->fork.parent_pid)
@@ -311,6 +314,7 @@ static void feed_fork(struct recorder *recorder, const struct perf_record *recor
 static void feed_exit(struct recorder *recorder, const struct perf_record *record)
 {
     struct process *process = process_find(recorder, record->pid);
+    recorder->exited++;
     unwinder_forget(recorder->unwinder, record->tid);
     if (process && record->pid == record->tid)
         process->ended = true;
@@ -402,7 +406,7 @@ void recorder_account(struct recorder *recorder, uint64_t cpu_ns)
     uint64_t missing = missing_ticks(recorder, cpu_ns);
     uint64_t owed = recorder->threads.count + recorder->options.cpu_count;
     missing = least(missing > owed ? missing - owed : 0,
-                    recorder->ended * EXIT_NS_MAX / period_ns - recorder->exit_ticks);
+                    recorder->exited * EXIT_NS_MAX / period_ns - recorder->exit_ticks);
     recorder->exit_ticks += missing;
     add_stand_in(recorder, missing, "(thread start and exit)", FRAME_KERNEL);
 }
@@ -412,10 +416,14 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     enum { IGNORED_PERCENT = 1 };
     uint64_t expected = running_ns / recorder->options.period_ns;
     uint64_t ticked = recorder->ticks - recorder->exit_ticks;
-    if (expected <= ticked || (expected - ticked) * 100 <= expected * IGNORED_PERCENT)
-        return;
-    add_stand_in(recorder, least(expected - ticked, missing_ticks(recorder, cpu_ns)), "(unsampled)",
-                 FRAME_UNKNOWN);
+    uint64_t missing = expected > ticked ? expected - ticked : 0;
+    /* The clock of a thread is less than a period behind on each CPU. */
+    uint64_t threads = recorder->options.thread_count + recorder->forked;
+    threads = threads > recorder->ended ? threads - recorder->ended : 0;
+    missing = least(missing, threads * recorder->options.cpu_count);
+    missing = least(missing, missing_ticks(recorder, cpu_ns));
+    if (recorder->options.kernel && missing * 100 > expected * IGNORED_PERCENT)
+        add_stand_in(recorder, missing, "(unsampled)", FRAME_UNKNOWN);
 }
 
 void recorder_feed(struct recorder *recorder, const struct perf_record *record)

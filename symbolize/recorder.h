@@ -14,11 +14,12 @@
 #include "symbolize/modules.h"
 
 struct recorder_options {
-    pid_t pid;          /* the target */
-    bool kernel;        /* kernel code is sampled, too */
-    bool children;      /* samples of other processes count too */
-    uint64_t period_ns; /* CPU time that one tick stands for */
-    size_t cpu_count;   /* PERF_TIME records per ended thread */
+    pid_t pid;           /* the target */
+    bool kernel;         /* kernel code is sampled, too */
+    bool children;       /* samples of other processes count too */
+    uint64_t period_ns;  /* CPU time that one tick stands for */
+    size_t thread_count; /* threads at the start */
+    size_t cpu_count;    /* PERF_TIME records per ended thread */
     const struct arch *arch;
 };
 
@@ -41,6 +42,7 @@ void recorder_account(struct recorder *recorder, uint64_t cpu_ns);
 /*
  * At the end: tells the running time of all threads (perf_running_ns), too. What threads have run
  * that stayed below their next tick becomes ticks of "(unsampled)", unless it is less than 1 %.
+ * Without kernel code it can't be told from time in the kernel, and nothing is done.
  */
 void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cpu_ns);
 /* Ticks so far. */
