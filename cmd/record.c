@@ -199,7 +199,7 @@ static const struct argp_option option_table[] = {
     {"frequency", 'F', "HZ", 0, "samples per second of CPU time (default 999)", 0},
     {"output", 'o', "FILE", 0, "output (default memprof-PID.cpuprofile); - is standard output", 0},
     {"memory-interval", KEY_MEMORY_INTERVAL, "TIME", 0, "between memory readings (default 1s)", 0},
-    {"children", KEY_CHILDREN, NULL, 0, "record the processes that it forks, too", 0},
+    {"children", KEY_CHILDREN, NULL, 0, "record its child processes, too", 0},
     {"kernel", KEY_KERNEL, NULL, 0, "record kernel frames (default, where permitted)", 0},
     {"no-kernel", KEY_NO_KERNEL, NULL, 0, "record user code only", 0},
     {"threads", KEY_THREADS, "WHICH", 0,

@@ -96,6 +96,17 @@ static void read_cpu_time(struct session *session, bool last)
     session->last_ticks = recorder_ticks(session->recorder);
 }
 
+/* A child that ends meanwhile is no failure. */
+static int read_mappings(struct session *session, struct error *err)
+{
+    _cleanup_free_ pid_t *pids = NULL;
+    size_t count;
+    target_processes(&session->target, session->options.children, &pids, &count);
+    for (size_t i = 1; i < count; i++)
+        recorder_read_mappings(session->recorder, pids[i], NULL);
+    return recorder_read_mappings(session->recorder, session->target.pid, err);
+}
+
 static int open_recorder(struct session *session, struct error *err)
 {
     session->modules = modules_new();
@@ -116,7 +127,7 @@ static int open_recorder(struct session *session, struct error *err)
     session->first_user_s -= (double)perf_running_ns(session->perf) / 1e9;
     session->last_user_s = session->first_user_s;
     session->last_system_s = session->first_system_s;
-    return session->launched ? 0 : recorder_read_mappings(session->recorder, err);
+    return session->launched ? 0 : read_mappings(session, err);
 }
 
 int session_open(struct session *session, const struct session_options *options, struct error *err)

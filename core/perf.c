@@ -303,24 +303,36 @@ static int thread_error(const struct perf *perf, const struct target *target, si
     return permission_error(target, err);
 }
 
+/* The threads of one process that have no events yet. A child may be another user's. */
+static int open_process(struct perf *perf, const struct target *target, pid_t pid, bool late,
+                        struct error *err)
+{
+    _cleanup_free_ pid_t *tids = NULL;
+    size_t count, known = perf->threads.count;
+    bool child = pid != target->pid;
+    if (target_threads(pid, &tids, &count, err))
+        return child ? 0 : -1;
+    raise_descriptor_limit((known + count + 1) * perf->cpu_count + DESCRIPTORS_SPARE);
+    for (size_t i = 0; i < count; i++) {
+        if ((known && is_open(perf, tids[i])) || !open_thread(perf, tids[i], late) ||
+            errno == ESRCH || (child && (errno == EACCES || errno == EPERM)))
+            continue;
+        return thread_error(perf, target, known + count, err);
+    }
+    return 0;
+}
+
 /* Opens the threads that have no events yet; *ret_added says how many there were. */
 static int open_listed(struct perf *perf, const struct target *target, bool late, size_t *ret_added,
                        struct error *err)
 {
-    _cleanup_free_ pid_t *tids = NULL;
-    size_t count, added = 0, known = perf->threads.count;
-    if (target_threads(target, &tids, &count, err))
-        return -1;
-    raise_descriptor_limit((count + 1) * perf->cpu_count + DESCRIPTORS_SPARE);
-    for (size_t i = 0; i < count; i++) {
-        if (known && is_open(perf, tids[i]))
-            continue;
-        if (!open_thread(perf, tids[i], late))
-            added++;
-        else if (errno != ESRCH)
-            return thread_error(perf, target, count, err);
-    }
-    *ret_added = added;
+    _cleanup_free_ pid_t *pids = NULL;
+    size_t count, known = perf->threads.count;
+    target_processes(target, perf->options.children, &pids, &count);
+    for (size_t i = 0; i < count; i++)
+        if (open_process(perf, target, pids[i], late, err))
+            return -1;
+    *ret_added = perf->threads.count - known;
     return 0;
 }
 
@@ -337,7 +349,7 @@ static int open_threads(struct perf *perf, const struct target *target, struct e
     size_t added = 0;
     _cleanup_free_ pid_t *tids = NULL;
     size_t count;
-    if (target_threads(target, &tids, &count, err))
+    if (target_threads(target->pid, &tids, &count, err))
         return -1;
     size_t asked = 0;
     int failed;

@@ -43,6 +43,7 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
 
 struct stat_fields { /* of proc_pid_stat(5) */
     char state;
+    pid_t parent;
     uint64_t flags, utime, stime, start_time;
     int64_t children_utime, children_stime;
 };
@@ -55,10 +56,10 @@ static int stat_read(pid_t pid, struct stat_fields *ret)
         return -1;
     const char *at = strrchr(text, ')');
     if (!at || sscanf(at,
-                      ") %c %*d %*d %*d %*d %*d %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+                      ") %c %d %*d %*d %*d %*d %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64
                       " %" SCNd64 " %" SCNd64 " %*d %*d %*d %*d %" SCNu64,
-                      &ret->state, &ret->flags, &ret->utime, &ret->stime, &ret->children_utime,
-                      &ret->children_stime, &ret->start_time) != 7) {
+                      &ret->state, &ret->parent, &ret->flags, &ret->utime, &ret->stime,
+                      &ret->children_utime, &ret->children_stime, &ret->start_time) != 8) {
         errno = ESRCH;
         return -1;
     }
@@ -182,27 +183,68 @@ bool target_alive(const struct target *target)
            fields.state != 'Z' && fields.state != 'X';
 }
 
-int target_threads(const struct target *target, pid_t **ret_tids, size_t *ret_count,
-                   struct error *err)
+/* The entries of a folder that are numbers; the caller frees *ret_numbers. -1 and errno. */
+static int list_numbers(const char *path, pid_t **ret_numbers, size_t *ret_count)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task", target->pid);
     DIR *directory = opendir(path);
     if (!directory)
-        return error_set_errno(err, "cannot list the threads of %d", target->pid);
-    vec(pid_t) tids = {0};
-    for (struct dirent *entry; tids.count < LIMIT_THREADS && (entry = readdir(directory));)
+        return -1;
+    vec(pid_t) numbers = {0};
+    for (struct dirent *entry; numbers.count < LIMIT_THREADS && (entry = readdir(directory));)
         if (isdigit((unsigned char)entry->d_name[0]))
-            vec_append(&tids, (pid_t)strtol(entry->d_name, NULL, 10));
+            vec_append(&numbers, (pid_t)strtol(entry->d_name, NULL, 10));
     closedir(directory);
-    if (!tids.count) {
-        vec_release(&tids);
-        return error_set(err, ERROR_GONE, "process %d (%s) has ended", target->pid,
-                         target->command);
-    }
-    *ret_tids = tids.items;
-    *ret_count = tids.count;
+    *ret_numbers = numbers.items;
+    *ret_count = numbers.count;
     return 0;
+}
+
+int target_threads(pid_t pid, pid_t **ret_tids, size_t *ret_count, struct error *err)
+{
+    char path[64];
+    pid_t *tids;
+    size_t count;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    if (list_numbers(path, &tids, &count))
+        return error_set_errno(err, "cannot list the threads of %d", pid);
+    if (!count) {
+        free(tids);
+        return error_set(err, ERROR_GONE, "process %d has ended", pid);
+    }
+    *ret_tids = tids;
+    *ret_count = count;
+    return 0;
+}
+
+static bool is_among(const pid_t *pids, size_t count, pid_t wanted)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == wanted)
+            return true;
+    return false;
+}
+
+/* Rounds over all processes until none is found whose parent is known: any order of PIDs. */
+void target_processes(const struct target *target, bool children, pid_t **ret_pids,
+                      size_t *ret_count)
+{
+    vec(pid_t) found = {0};
+    _cleanup_free_ pid_t *all = NULL;
+    size_t count = 0, before = 0;
+    vec_append(&found, target->pid);
+    if (children && list_numbers("/proc", &all, &count))
+        count = 0;
+    while (before != found.count && found.count < LIMIT_PROCESSES) {
+        before = found.count;
+        for (size_t i = 0; i < count; i++) {
+            struct stat_fields fields;
+            if (!is_among(found.items, found.count, all[i]) && !stat_read(all[i], &fields) &&
+                is_among(found.items, found.count, fields.parent))
+                vec_append(&found, all[i]);
+        }
+    }
+    *ret_pids = found.items;
+    *ret_count = found.count;
 }
 
 void target_thread_name(pid_t pid, pid_t tid, char ret_name[16])

@@ -30,9 +30,14 @@ int target_open(pid_t pid, struct target *ret_target, struct error *err);
 void target_release(struct target *target);
 /* False once the process has ended (or its PID stands for another one). */
 bool target_alive(const struct target *target);
-/* The TIDs that run now, in the kernel's order. *ret_tids is the caller's to free. */
-int target_threads(const struct target *target, pid_t **ret_tids, size_t *ret_count,
-                   struct error *err);
+/* The TIDs of a process that run now, in the kernel's order. *ret_tids is the caller's to free. */
+int target_threads(pid_t pid, pid_t **ret_tids, size_t *ret_count, struct error *err);
+/*
+ * The target and, with `children`, all processes below it that run now; the target comes first.
+ * *ret_pids is the caller's to free.
+ */
+void target_processes(const struct target *target, bool children, pid_t **ret_pids,
+                      size_t *ret_count);
 /* comm of a thread; "" when it is gone. */
 void target_thread_name(pid_t pid, pid_t tid, char ret_name[16]);
 /*

@@ -149,9 +149,11 @@ static struct process *process_get(struct recorder *recorder, uint32_t pid)
     return process;
 }
 
-int recorder_read_mappings(struct recorder *recorder, struct error *err)
+int recorder_read_mappings(struct recorder *recorder, pid_t pid, struct error *err)
 {
-    struct process *process = process_get(recorder, (uint32_t)recorder->options.pid);
+    struct process *process = process_get(recorder, (uint32_t)pid);
+    if (!process)
+        return error_set(err, ERROR_LIMIT, "more processes than can be followed");
     return space_read(&process->space, recorder->modules, err);
 }
 

@@ -29,8 +29,8 @@ struct recorder;
 struct recorder *recorder_new(struct profile *profile, struct modules *modules,
                               const struct recorder_options *options);
 void recorder_free(struct recorder *recorder);
-/* The mappings of the running target, before its first sample; not for one that will exec. */
-int recorder_read_mappings(struct recorder *recorder, struct error *err);
+/* The mappings of a running process, before its first sample; not for one that will exec. */
+int recorder_read_mappings(struct recorder *recorder, pid_t pid, struct error *err);
 /* One record, in time order. */
 void recorder_feed(struct recorder *recorder, const struct perf_record *record);
 /*

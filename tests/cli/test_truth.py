@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import pathlib
 import subprocess
 import time
 import unittest
@@ -192,6 +193,17 @@ class Changes(Case):
         self.assertAlmostEqual(profile.ticks * profile.period_s, whole, delta=0.04 * whole)
         processes = {thread["pid"] for thread in profile.extension["threads"] if thread["ticks"]}
         self.assertEqual(len(processes), 3)
+
+
+    def test_children_that_run_already(self):
+        burn = program("burn", 2)
+        shell = self.start(["sh", "-c", f"{burn[0]} {burn[1]} & wait"], stdout=subprocess.PIPE)
+        while not pathlib.Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text("utf-8"):
+            time.sleep(0.01)
+        profile = self.attach(shell, "-d", "1")
+        self.assertNotIn("burn_hot", profile.self_ticks())
+        profile = self.attach(shell, "-d", "1", "--children")
+        self.assertGreater(profile.self_ticks()["burn_hot"], 0.5 * profile.ticks)
 
 
 class Stacks(Case):

@@ -126,10 +126,46 @@ START_TEST(threads_are_listed)
     size_t count;
     pid_t pid = fork_sleeper();
     ck_assert_int_eq(target_open(pid, &target, &err), 0);
-    ck_assert_int_eq(target_threads(&target, &tids, &count, &err), 0);
+    ck_assert_int_eq(target_threads(pid, &tids, &count, &err), 0);
     ck_assert_uint_eq(count, 1);
     ck_assert_int_eq(tids[0], pid);
     free(tids);
+    end(pid);
+    target_release(&target);
+}
+END_TEST
+
+START_TEST(descendants_are_found_at_any_depth)
+{
+    struct target target;
+    struct error err;
+    int ends[2];
+    pid_t *pids, grandchild;
+    size_t count;
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        pid_t child = fork();
+        if (!child) {
+            child = fork_sleeper();
+            ck_assert_int_eq(write(ends[1], &child, sizeof child), sizeof child);
+        }
+        pause();
+        _exit(0);
+    }
+    ck_assert_int_eq(read(ends[0], &grandchild, sizeof grandchild), sizeof grandchild);
+    ck_assert_int_eq(target_open(pid, &target, &err), 0);
+    target_processes(&target, false, &pids, &count);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_int_eq(pids[0], pid);
+    free(pids);
+    target_processes(&target, true, &pids, &count);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_int_eq(pids[0], pid);
+    ck_assert(pids[1] == grandchild || pids[2] == grandchild);
+    for (size_t i = 1; i < count; i++)
+        kill(pids[i], SIGKILL);
+    free(pids);
     end(pid);
     target_release(&target);
 }
@@ -193,6 +229,6 @@ END_TEST
 
 UNIT_MAIN("target", a_running_process_is_opened, a_process_that_is_gone_is_refused,
           memprof_itself_is_refused, a_zombie_is_refused, a_kernel_thread_is_refused,
-          a_thread_id_is_refused, threads_are_listed, cpu_time_is_the_process_s_own,
-          a_launched_command_waits_and_then_runs, a_command_that_can_not_run_says_why,
-          an_aborted_launch_leaves_no_child)
+          a_thread_id_is_refused, threads_are_listed, descendants_are_found_at_any_depth,
+          cpu_time_is_the_process_s_own, a_launched_command_waits_and_then_runs,
+          a_command_that_can_not_run_says_why, an_aborted_launch_leaves_no_child)
