@@ -342,7 +342,7 @@ static void check_with_node(const char *script, const char *expected)
             script);
     fclose(file);
     file = NULL;
-    scratch_run("node check.js > seen 2>&1");
+    scratch_run("node check.js > seen");
     _cleanup_free_ char *seen = file_text("seen", NULL);
     ck_assert_str_eq(seen, expected);
 }

@@ -96,6 +96,19 @@ struct answer { /* one frame as a tool prints it */
 };
 
 /*
+ * Rust's legacy names end in "17h", sixteen digits and "E": a hash that tells instances of one
+ * generic function apart. Of instances that came out alike one is left, whose name the tool shows.
+ */
+static bool same_but_for_rust_hash(const char *a, const char *b)
+{
+    enum { HASH_LENGTH = 20 };
+    const char *hash_a = strstr(a, "17h"), *hash_b = strstr(b, "17h");
+    return hash_a && hash_b && hash_a - a == hash_b - b && !strncmp(a, b, (size_t)(hash_a - a)) &&
+           strlen(hash_a) >= HASH_LENGTH && strlen(hash_b) >= HASH_LENGTH &&
+           hash_a[HASH_LENGTH - 1] == 'E' && hash_b[HASH_LENGTH - 1] == 'E';
+}
+
+/*
  * A tool's names are the symbol table's where it has one; ours are DWARF's. They agree if they
  * are equal, or but for a clone's suffix or a constructor's digit, or if DWARF has no linkage name.
  */
@@ -133,7 +146,7 @@ static enum verdict judge(const struct source_frame *ours, size_t count,
         const char *name = ours[i].function ? ours[i].function : "??";
         /* addr2line puts the symbol's name on the first frame as well. */
         bool end = i == 0 || i == count - 1;
-        if (strcmp(theirs[i].function, name) &&
+        if (strcmp(theirs[i].function, name) && !same_but_for_rust_hash(theirs[i].function, name) &&
             !(end && (same_function(theirs[i].function, &ours[i]) ||
                       same_function(theirs[i].function, &ours[count - 1]))))
             return FUNCTION;

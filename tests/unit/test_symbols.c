@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include <elfutils/libdwfl.h>
+#include <glob.h>
 #include <gnu/libc-version.h>
 #include <string.h>
 
@@ -122,11 +123,15 @@ END_TEST
 
 START_TEST(a_large_executable_agrees_with_libdwfl)
 {
-    if (access("/usr/bin/node", R_OK)) {
+    /* Debian's node is a few functions around a library. */
+    glob_t found = {0};
+    const char *path =
+        glob("/usr/lib/*/libnode.so.*", 0, NULL, &found) ? "/usr/bin/node" : found.gl_pathv[0];
+    if (access(path, R_OK))
         puts("skipped: no /usr/bin/node, a program of 100,000 symbols");
-        return;
-    }
-    ck_assert_int_gt(compare_with_libdwfl("/usr/bin/node", 1000), 10);
+    else
+        ck_assert_int_gt(compare_with_libdwfl(path, 1000), 10);
+    globfree(&found);
 }
 END_TEST
 
