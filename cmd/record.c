@@ -172,6 +172,9 @@ static int record(const struct options *options)
         message_print("%s", err.text);
     else
         tell_result(&session, options);
+    if (session.thread_missing)
+        message_print("thread %" PRIu32 " was never sampled: all threads are shown instead",
+                      options->session.write.tid);
     if (options->common.verbose)
         tell_modules(&session);
     int exit_status = session.launched ? wait_for_command(&session, options->common.quiet) : 0;

@@ -248,6 +248,21 @@ static bool is_node(struct modules *modules)
     return false;
 }
 
+/* What was recorded is not given up for a thread that slept, or that never was. */
+static void choose_threads(struct session *session)
+{
+    struct write_options *write = &session->options.write;
+    if (!session->options.threads_given && is_node(session->modules))
+        write->threads = WRITE_THREADS_MAIN;
+    if (write->threads != WRITE_THREADS_ONE)
+        return;
+    for (size_t i = 0; i < session->raw->threads.count; i++)
+        if (session->raw->threads.items[i].tid == write->tid)
+            return;
+    session->thread_missing = true;
+    write->threads = WRITE_THREADS_ALL;
+}
+
 int session_finish(struct session *session, struct error *err)
 {
     memory_reader_read(session->memory, monotonic_ns() / 1000, true);
@@ -261,8 +276,7 @@ int session_finish(struct session *session, struct error *err)
     fill_quality(session);
     perf_free(session->perf);
     session->perf = NULL;
-    if (!session->options.threads_given && is_node(session->modules))
-        session->options.write.threads = WRITE_THREADS_MAIN;
+    choose_threads(session);
     _cleanup_profile_ struct profile *profile = symbolize_profile(session->raw, session->modules);
     if (session->format->write(&session->output, profile, &session->options.write, err))
         return -1;

@@ -34,8 +34,9 @@ struct session {
     struct session_options options;
     struct target target;
     struct launch launch;
-    bool launched; /* the target is a child of ours */
-    bool held;     /* and still waits before its exec */
+    bool launched;       /* the target is a child of ours */
+    bool held;           /* and still waits before its exec */
+    bool thread_missing; /* --threads TID was never sampled: all threads are written instead */
     const struct format *format;
     char *output_path; /* owned */
     struct output_file output;

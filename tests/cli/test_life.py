@@ -43,6 +43,13 @@ class Launch(Case):
         self.assertEqual(ignored & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGPIPE - 1)), 0)
         self.assertTrue(result.stdout.endswith("there\n"))
 
+    def test_a_thread_that_never_ran_loses_nothing(self):
+        result = self.memprof("record", "-q", "--threads", "999999", "-o", self.output, "--",
+                              *program("burn", 0.3))
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"\Amemprof: thread 999999 was never sampled[^\n]*\n\Z")
+        self.assertGreater(self.load().self_ticks()["burn_hot"], 0)
+
     def test_nohup_is_kept(self):
         """Under nohup SIGHUP is ignored, and the command is to survive."""
         result = self.memprof("record", "-q", "-o", self.output, "--", "sh", "-c",
