@@ -162,8 +162,8 @@ static int record(const struct options *options)
     if (options->common.verbose)
         fprintf(stderr,
                 "memprof: %s at %" PRIu32 " Hz, %" PRIu32 " bytes of stack, %s kernel frames\n",
-                perf_event_name(session.perf), perf_frequency(session.perf),
-                perf_stack_bytes(session.perf), perf_has_kernel(session.perf) ? "with" : "without");
+                session.sampler->name, session.sampler->frequency_hz, session.sampler->stack_bytes,
+                session.sampler->kernel_frames ? "with" : "without");
     while (!is_over(&session) && session_step(&session))
         status_show(&status, &session);
     int failed = session_finish(&session, &err);

@@ -7,6 +7,7 @@
  */
 #include "cmd/session.h"
 
+#include "core/perf.h"
 #include "symbolize/symbolize.h"
 
 #include <errno.h>
@@ -55,7 +56,7 @@ static int open_target(struct session *session, struct error *err)
 static int open_events(struct session *session, struct error *err)
 {
     const struct arch *arch = arch_host();
-    struct perf_options options = {
+    struct sampler_options options = {
         .frequency_hz = session->options.frequency_hz,
         .stack_bytes = session->options.stack_bytes,
         .user_registers = arch->perf_mask,
@@ -64,7 +65,7 @@ static int open_events(struct session *session, struct error *err)
         .children = session->options.children,
         .on_exec = session->launched,
     };
-    return perf_open(&session->target, &options, &session->perf, err);
+    return perf_open(&session->target, &options, &session->sampler, err);
 }
 
 /*
@@ -75,10 +76,10 @@ static uint64_t accounted_ns(const struct session *session)
 {
     double user_s = session->last_user_s - session->first_user_s;
     double system_s = session->last_system_s - session->first_system_s;
-    if (!perf_has_kernel(session->perf))
+    if (!session->sampler->kernel_time)
         return (uint64_t)(user_s * 1e9);
     if (session->options.children)
-        return perf_running_ns(session->perf);
+        return sampler_running_ns(session->sampler);
     return (uint64_t)((user_s + system_s) * 1e9);
 }
 
@@ -114,17 +115,17 @@ static int open_recorder(struct session *session, struct error *err)
     session->recorder = recorder_new(session->raw, session->modules,
                                      &(struct recorder_options){
                                          .pid = session->target.pid,
-                                         .kernel = perf_has_kernel(session->perf),
+                                         .kernel = session->sampler->kernel_time,
                                          .children = session->options.children,
-                                         .period_ns = 1000000000u / perf_frequency(session->perf),
-                                         .thread_count = perf_thread_count(session->perf),
-                                         .cpu_count = perf_cpu_count(session->perf),
+                                         .period_ns = 1000000000u / session->sampler->frequency_hz,
+                                         .thread_count = session->sampler->thread_count,
+                                         .cpu_count = session->sampler->cpu_count,
                                          .arch = arch_host(),
                                      });
     target_cpu_time(&session->target, session->options.children, &session->first_user_s,
                     &session->first_system_s);
     /* What ran between the first event and this reading has been sampled, too. */
-    session->first_user_s -= (double)perf_running_ns(session->perf) / 1e9;
+    session->first_user_s -= (double)sampler_running_ns(session->sampler) / 1e9;
     session->last_user_s = session->first_user_s;
     session->last_system_s = session->first_system_s;
     return session->launched ? 0 : read_mappings(session, err);
@@ -165,14 +166,14 @@ int session_start(struct session *session, struct error *err)
 /* Everything that was recorded up to a time. */
 static void drain(struct session *session, uint64_t until_ns)
 {
-    struct perf_record record;
-    while (perf_next(session->perf, until_ns, &record))
+    struct record record;
+    while (sampler_next(session->sampler, until_ns, &record))
         recorder_feed(session->recorder, &record);
 }
 
 bool session_step(struct session *session)
 {
-    perf_wait(session->perf, session->target.pidfd, STEP_MS);
+    sampler_wait(session->sampler, session->target.pidfd, STEP_MS);
     /* What is newer may still be on its way into another CPU's ring. */
     drain(session, monotonic_ns() - DRAIN_DELAY_NS);
     bool alive = target_alive(&session->target);
@@ -191,29 +192,25 @@ static void fill_quality(struct session *session)
     struct profile *raw = session->raw;
     struct quality *quality = &raw->quality;
     struct rusage usage;
-    double period_s = 1.0 / perf_frequency(session->perf);
+    double period_s = 1.0 / session->sampler->frequency_hz;
     double user_s = session->last_user_s - session->first_user_s;
     double system_s = session->last_system_s - session->first_system_s;
-    bool kernel = perf_has_kernel(session->perf);
+    bool kernel = session->sampler->kernel_time;
     quality->present = true;
     quality->sampled_cpu_s = (double)session->last_ticks * period_s;
     quality->target_cpu_s = kernel ? user_s + system_s : user_s;
     if (session->options.children) /* of just these processes only the events' own count is known */
-        quality->target_cpu_s = kernel ? (double)perf_running_ns(session->perf) / 1e9 : 0;
+        quality->target_cpu_s = kernel ? (double)sampler_running_ns(session->sampler) / 1e9 : 0;
     quality->coverage =
         quality->target_cpu_s > 0 ? quality->sampled_cpu_s / quality->target_cpu_s : -1;
     getrusage(RUSAGE_SELF, &usage);
     quality->profiler_cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     quality->profiler_rss_peak = (uint64_t)usage.ru_maxrss * 1024;
-    char sampler[64], note[256] = "";
-    snprintf(sampler, sizeof sampler, "perf %s", perf_event_name(session->perf));
-    quality->sampler = strings_intern(&raw->strings, sampler);
-    if (perf_frequency(session->perf) != session->options.frequency_hz)
-        snprintf(note, sizeof note,
-                 "sampled at %u Hz: kernel.perf_event_max_sample_rate allows no more",
-                 perf_frequency(session->perf));
-    else if (session->options.kernel && !kernel)
+    char note[256];
+    snprintf(note, sizeof note, "%s", session->sampler->note);
+    quality->sampler = strings_intern(&raw->strings, session->sampler->name);
+    if (!*note && session->options.kernel && !kernel)
         snprintf(note, sizeof note,
                  "no kernel frames, and %.2f s of kernel time not sampled: "
                  "kernel.perf_event_paranoid is above 1 and CAP_PERFMON is missing",
@@ -232,8 +229,9 @@ static void fill_meta(struct session *session)
     meta->tool = strings_intern(strings, "memprof " MEMPROF_VERSION);
     meta->pid = (uint32_t)session->target.pid;
     meta->end_us = monotonic_ns() / 1000;
-    meta->period_us = (1000000 + perf_frequency(session->perf) / 2) / perf_frequency(session->perf);
-    meta->kernel = perf_has_kernel(session->perf);
+    meta->period_us =
+        (1000000 + session->sampler->frequency_hz / 2) / session->sampler->frequency_hz;
+    meta->kernel = session->sampler->kernel_frames;
 }
 
 /* Node.js is known by a function of its own, in the executable or in libnode.so. */
@@ -266,16 +264,16 @@ static void choose_threads(struct session *session)
 int session_finish(struct session *session, struct error *err)
 {
     memory_reader_read(session->memory, monotonic_ns() / 1000, true);
-    perf_disable(session->perf);
+    sampler_disable(session->sampler);
     drain(session, monotonic_ns());
     read_cpu_time(session, true);
     uint64_t ticks = recorder_ticks(session->recorder);
-    recorder_settle(session->recorder, perf_running_ns(session->perf), accounted_ns(session));
+    recorder_settle(session->recorder, sampler_running_ns(session->sampler), accounted_ns(session));
     session->last_ticks += recorder_ticks(session->recorder) - ticks;
     fill_meta(session);
     fill_quality(session);
-    perf_free(session->perf);
-    session->perf = NULL;
+    sampler_free(session->sampler);
+    session->sampler = NULL;
     choose_threads(session);
     _cleanup_profile_ struct profile *profile = symbolize_profile(session->raw, session->modules);
     if (session->format->write(&session->output, profile, &session->options.write, err))
@@ -289,7 +287,7 @@ void session_release(struct session *session)
         launch_abort(&session->launch);
     memory_reader_free(session->memory);
     recorder_free(session->recorder);
-    perf_free(session->perf);
+    sampler_free(session->sampler);
     profile_free(session->raw);
     modules_free(session->modules);
     output_file_release(&session->output);

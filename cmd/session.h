@@ -1,14 +1,14 @@
 /*
  * session.h - one recording from its first system call to the finished file.
  *
- * Owns what cmd/record.c brings together: the target or the launched command, the events, the
+ * Owns what cmd/record.c brings together: the target or the launched command, the sampler, the
  * raw profile and the output. Prints nothing.
  */
 #ifndef MEMPROF_CMD_SESSION_H
 #define MEMPROF_CMD_SESSION_H
 
 #include "core/memory.h"
-#include "core/perf.h"
+#include "core/sampler.h"
 #include "core/target.h"
 #include "output/format.h"
 #include "symbolize/recorder.h"
@@ -40,7 +40,7 @@ struct session {
     const struct format *format;
     char *output_path; /* owned */
     struct output_file output;
-    struct perf *perf;
+    struct sampler *sampler;
     struct modules *modules;
     struct profile *raw;
     struct recorder *recorder;

@@ -42,7 +42,8 @@ struct thread_events {
 };
 
 struct perf {
-    struct perf_options options;
+    struct sampler sampler; /* its base */
+    struct sampler_options options;
     struct perf_event_attr attr;
     struct perf_layout layout;
     int *cpus;
@@ -177,7 +178,7 @@ static int map_rings(struct perf *perf, const struct target *target, struct erro
 
 static void prepare_attr(struct perf *perf)
 {
-    const struct perf_options *options = &perf->options;
+    const struct sampler_options *options = &perf->options;
     perf->attr = (struct perf_event_attr){
         .size = sizeof perf->attr,
         .type = PERF_TYPE_HARDWARE,
@@ -374,36 +375,9 @@ static int open_threads(struct perf *perf, const struct target *target, struct e
                                            target->pid, target->command);
 }
 
-int perf_open(const struct target *target, const struct perf_options *options,
-              struct perf **ret_perf, struct error *err)
+static void perf_free(struct sampler *sampler)
 {
-    struct perf *perf = xcalloc(1, sizeof *perf);
-    perf->options = *options;
-    uint32_t ceiling = read_sysctl("/proc/sys/kernel/perf_event_max_sample_rate", 100000);
-    if (perf->options.frequency_hz > ceiling)
-        perf->options.frequency_hz = ceiling;
-    list_cpus(perf);
-    perf->rings = xcalloc(perf->cpu_count, sizeof *perf->rings);
-    perf->polls = xcalloc(perf->cpu_count + 1, sizeof *perf->polls);
-    raise_descriptor_limit(2 * perf->cpu_count + DESCRIPTORS_SPARE);
-    if (map_rings(perf, target, err))
-        goto fail;
-    for (size_t i = 0; i < perf->cpu_count; i++)
-        perf->polls[i] = (struct pollfd){.fd = perf->rings[i].fd, .events = POLLIN};
-    prepare_attr(perf);
-    if (open_threads(perf, target, err))
-        goto fail;
-    *ret_perf = perf;
-    return 0;
-fail:
-    perf_free(perf);
-    return -1;
-}
-
-void perf_free(struct perf *perf)
-{
-    if (!perf)
-        return;
+    struct perf *perf = (struct perf *)sampler;
     for (size_t i = 0; i < perf->fds.count; i++)
         if (perf->fds.items[i] >= 0)
             close(perf->fds.items[i]);
@@ -417,15 +391,17 @@ void perf_free(struct perf *perf)
     free(perf);
 }
 
-void perf_disable(struct perf *perf)
+static void perf_disable(struct sampler *sampler)
 {
+    struct perf *perf = (struct perf *)sampler;
     for (size_t i = 0; i < perf->fds.count; i++)
         if (perf->fds.items[i] >= 0)
             ioctl(perf->fds.items[i], PERF_EVENT_IOC_DISABLE, 0);
 }
 
-uint64_t perf_running_ns(const struct perf *perf)
+static uint64_t perf_running_ns(const struct sampler *sampler)
 {
+    const struct perf *perf = (const struct perf *)sampler;
     struct { /* read_format PERF_FORMAT_TOTAL_TIME_RUNNING */
         uint64_t count, running_ns;
     } values;
@@ -437,38 +413,9 @@ uint64_t perf_running_ns(const struct perf *perf)
     return sum;
 }
 
-bool perf_has_kernel(const struct perf *perf)
+static void perf_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
 {
-    return perf->layout.kernel;
-}
-
-size_t perf_thread_count(const struct perf *perf)
-{
-    return perf->threads.count;
-}
-
-size_t perf_cpu_count(const struct perf *perf)
-{
-    return perf->cpu_count;
-}
-
-uint32_t perf_frequency(const struct perf *perf)
-{
-    return perf->options.frequency_hz;
-}
-
-uint32_t perf_stack_bytes(const struct perf *perf)
-{
-    return perf->options.stack_bytes;
-}
-
-const char *perf_event_name(const struct perf *perf)
-{
-    return perf->attr.type == PERF_TYPE_HARDWARE ? "cycles" : "cpu-clock";
-}
-
-void perf_wait(struct perf *perf, int extra_fd, int timeout_ms)
-{
+    struct perf *perf = (struct perf *)sampler;
     perf->polls[perf->cpu_count] = (struct pollfd){.fd = extra_fd, .events = POLLIN};
     poll(perf->polls, perf->cpu_count + 1, timeout_ms);
 }
@@ -511,8 +458,9 @@ static struct perf_ring *earliest_ring(struct perf *perf, uint64_t until_ns)
     return earliest;
 }
 
-bool perf_next(struct perf *perf, uint64_t until_ns, struct perf_record *ret_record)
+static bool perf_next(struct sampler *sampler, uint64_t until_ns, struct record *ret_record)
 {
+    struct perf *perf = (struct perf *)sampler;
     uint64_t event_id = 0;
     if (until_ns != perf->batch_until_ns) {
         for (size_t i = 0; i < perf->cpu_count; i++)
@@ -527,7 +475,7 @@ bool perf_next(struct perf *perf, uint64_t until_ns, struct perf_record *ret_rec
         if (!perf->reading)
             break;
         if (perf_ring_take(perf->reading, &perf->layout, ret_record, &event_id)) {
-            if (perf->late_count && ret_record->kind == PERF_SAMPLE)
+            if (perf->late_count && ret_record->kind == RECORD_SAMPLE)
                 settle_late(perf, ret_record->tid, event_id);
             return true;
         }
@@ -535,4 +483,52 @@ bool perf_next(struct perf *perf, uint64_t until_ns, struct perf_record *ret_rec
     for (size_t i = 0; i < perf->cpu_count; i++)
         perf_ring_publish(&perf->rings[i]);
     return false;
+}
+
+static const struct sampler_methods perf_methods = {
+    .free = perf_free,
+    .disable = perf_disable,
+    .running_ns = perf_running_ns,
+    .wait = perf_wait,
+    .next = perf_next,
+};
+
+int perf_open(const struct target *target, const struct sampler_options *options,
+              struct sampler **ret_sampler, struct error *err)
+{
+    struct perf *perf = xcalloc(1, sizeof *perf);
+    perf->options = *options;
+    uint32_t ceiling = read_sysctl("/proc/sys/kernel/perf_event_max_sample_rate", 100000);
+    if (perf->options.frequency_hz > ceiling)
+        perf->options.frequency_hz = ceiling;
+    list_cpus(perf);
+    perf->rings = xcalloc(perf->cpu_count, sizeof *perf->rings);
+    perf->polls = xcalloc(perf->cpu_count + 1, sizeof *perf->polls);
+    raise_descriptor_limit(2 * perf->cpu_count + DESCRIPTORS_SPARE);
+    if (map_rings(perf, target, err))
+        goto fail;
+    for (size_t i = 0; i < perf->cpu_count; i++)
+        perf->polls[i] = (struct pollfd){.fd = perf->rings[i].fd, .events = POLLIN};
+    prepare_attr(perf);
+    if (open_threads(perf, target, err))
+        goto fail;
+    perf->sampler = (struct sampler){
+        .methods = &perf_methods,
+        .name = perf->attr.type == PERF_TYPE_HARDWARE ? "perf cycles" : "perf cpu-clock",
+        .frequency_hz = perf->options.frequency_hz,
+        .stack_bytes = perf->options.stack_bytes,
+        .kernel_frames = perf->layout.kernel,
+        .kernel_time = perf->layout.kernel,
+        .thread_count = perf->threads.count,
+        .cpu_count = perf->cpu_count,
+    };
+    if (perf->options.frequency_hz < options->frequency_hz)
+        snprintf(perf->sampler.note, sizeof perf->sampler.note,
+                 "sampled at %u Hz: kernel.perf_event_max_sample_rate allows no more",
+                 perf->options.frequency_hz);
+    *ret_sampler = &perf->sampler;
+    return 0;
+fail:
+    perf_free(&perf->sampler);
+    return -1;
 }

@@ -7,6 +7,8 @@
  */
 #include "core/perf_ring.h"
 
+#include "core/alloc.h"
+
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
@@ -108,7 +110,7 @@ static uint32_t u32_at(const uint8_t *at)
 }
 
 /* {nr, ips[nr]}, with PERF_CONTEXT_* marks among the addresses: only the kernel's part is kept. */
-static const uint8_t *decode_callchain(const uint8_t *at, struct perf_record *record)
+static const uint8_t *decode_callchain(const uint8_t *at, struct record *record)
 {
     size_t count = u64_at(at);
     const uint64_t *addresses = (const void *)(at + 8);
@@ -123,11 +125,12 @@ static const uint8_t *decode_callchain(const uint8_t *at, struct perf_record *re
 
 /* {tid, time, id, [callchain], abi, registers[], size, stack[size], dyn_size} */
 static bool decode_sample(const uint8_t *at, const struct perf_event_header *header,
-                          const struct perf_layout *layout, struct perf_record *record,
+                          const struct perf_layout *layout, struct record *record,
                           uint64_t *ret_event_id)
 {
     const uint8_t *end = at + header->size;
-    record->kind = PERF_SAMPLE;
+    record->kind = RECORD_SAMPLE;
+    record->sample.ticks = 1;
     record->pid = u32_at(at + 8);
     record->tid = u32_at(at + 12);
     record->time_ns = u64_at(at + 16);
@@ -161,12 +164,12 @@ static bool decode_sample(const uint8_t *at, const struct perf_event_header *hea
 }
 
 /* {pid, tid, start, length, offset, major, minor, inode, generation, protection, flags, path} */
-static bool decode_map(const uint8_t *at, struct perf_record *record)
+static bool decode_map(const uint8_t *at, struct record *record)
 {
     enum { PROTECTION = 64, PATH = 72 };
     if (!(u32_at(at + PROTECTION) & PROT_EXEC))
         return false;
-    record->kind = PERF_MAP;
+    record->kind = RECORD_MAP;
     record->map.start = u64_at(at + 16);
     record->map.size = u64_at(at + 24);
     record->map.file_offset = u64_at(at + 32);
@@ -177,7 +180,7 @@ static bool decode_map(const uint8_t *at, struct perf_record *record)
 }
 
 static bool decode_sideband(const uint8_t *at, const struct perf_event_header *header,
-                            const struct perf_layout *layout, struct perf_record *record)
+                            const struct perf_layout *layout, struct record *record)
 {
     record->pid = u32_at(at + 8);
     record->tid = u32_at(at + 12);
@@ -185,23 +188,23 @@ static bool decode_sideband(const uint8_t *at, const struct perf_event_header *h
     case PERF_RECORD_MMAP2:
         return decode_map(at, record);
     case PERF_RECORD_COMM:
-        record->kind = PERF_COMM;
+        record->kind = RECORD_COMM;
         record->comm.name = (const char *)at + 16;
         record->comm.exec = header->misc & PERF_RECORD_MISC_COMM_EXEC;
         return true;
     case PERF_RECORD_FORK: /* {pid, ppid, tid, ptid, time} */
     case PERF_RECORD_EXIT:
-        record->kind = header->type == PERF_RECORD_FORK ? PERF_FORK : PERF_EXIT;
+        record->kind = header->type == PERF_RECORD_FORK ? RECORD_FORK : RECORD_EXIT;
         record->fork.parent_pid = u32_at(at + 12);
         record->tid = u32_at(at + 16);
         record->fork.parent_tid = u32_at(at + 20);
         return true;
     case PERF_RECORD_READ: /* {pid, tid, value, time running} */
-        record->kind = PERF_TIME;
+        record->kind = RECORD_TIME;
         record->time.running_ns = u64_at(at + (layout->count_is_time ? 16 : 24));
         return true;
     case PERF_RECORD_LOST: /* {id, lost} */
-        record->kind = PERF_LOST;
+        record->kind = RECORD_LOST;
         record->lost.count = u64_at(at + 16);
         return true;
     default:
@@ -210,7 +213,7 @@ static bool decode_sideband(const uint8_t *at, const struct perf_event_header *h
 }
 
 bool perf_ring_take(struct perf_ring *ring, const struct perf_layout *layout,
-                    struct perf_record *ret_record, uint64_t *ret_event_id)
+                    struct record *ret_record, uint64_t *ret_event_id)
 {
     struct perf_event_header header = header_at(ring, ring->tail);
     const uint8_t *at = record_bytes(ring, header.size);

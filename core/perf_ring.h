@@ -8,7 +8,7 @@
 #ifndef MEMPROF_CORE_PERF_RING_H
 #define MEMPROF_CORE_PERF_RING_H
 
-#include "core/perf.h"
+#include "core/sampler.h"
 
 #include <linux/perf_event.h>
 
@@ -50,6 +50,6 @@ bool perf_ring_peek(const struct perf_ring *ring, uint64_t *ret_time_ns);
  * that of the event (of the original one for inherited events).
  */
 bool perf_ring_take(struct perf_ring *ring, const struct perf_layout *layout,
-                    struct perf_record *ret_record, uint64_t *ret_event_id);
+                    struct record *ret_record, uint64_t *ret_event_id);
 
 #endif

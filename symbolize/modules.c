@@ -9,6 +9,7 @@
 #include "symbolize/modules.h"
 
 #include "core/limits.h"
+#include "core/profile.h"
 #include "symbolize/cfi.h"
 #include "symbolize/symbolize.h"
 
@@ -120,6 +121,50 @@ static void vdso_open(struct module *module)
             return;
     }
     module->problem = xstrdup("no vDSO in this process");
+}
+
+/* A file may have been replaced since, and our vDSO may be another kernel's. */
+static void check_build_id(struct module *module, const char *recorded)
+{
+    if (!module->elf || !*recorded || !strcmp(module->elf->build_id, recorded))
+        return;
+    module->problem =
+        xasprintf("changed since it was recorded: its build-id is %s, not %s",
+                  *module->elf->build_id ? module->elf->build_id : "missing", recorded);
+    elf_file_free(module->elf);
+    module->elf = NULL;
+}
+
+static void open_stored(struct module *module)
+{
+    struct error err;
+    int fd = elf_open_regular(module->path);
+    if (fd < 0) {
+        module->problem = xstrdup(strerror(errno));
+    } else if (elf_file_open(fd, module->path, &module->elf, &err)) {
+        module->problem = xstrdup(err.text);
+        close(fd);
+    }
+}
+
+struct modules *modules_open_stored(const struct profile *profile)
+{
+    struct modules *modules = modules_new();
+    for (size_t i = 1; i < profile->modules.count; i++) {
+        const struct profile_module *stored = &profile->modules.items[i];
+        const char *path = profile_string(profile, stored->path);
+        enum module_kind kind = !strcmp(path, "[vdso]")     ? MODULE_VDSO
+                                : !strcmp(path, "[kernel]") ? MODULE_KERNEL
+                                : *path == '/'              ? MODULE_FILE
+                                                            : MODULE_ANON;
+        struct module *module = module_add(modules, path, kind, 0);
+        if (kind == MODULE_VDSO)
+            vdso_open(module);
+        else if (kind == MODULE_FILE)
+            open_stored(module);
+        check_build_id(module, profile_string(profile, stored->build_id));
+    }
+    return modules;
 }
 
 static enum module_kind kind_of(const struct mapping *mapping)

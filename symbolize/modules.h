@@ -23,6 +23,7 @@ enum module_kind {
     MODULE_KERNEL
 };
 
+struct profile;
 struct cfi;      /* symbolize/cfi.h */
 struct symbolic; /* symbolize/symbolize.c: symbols, lines and inlines of a module */
 
@@ -67,6 +68,13 @@ struct mapping {
 
 struct modules *modules_new(void);
 void modules_free(struct modules *modules);
+/*
+ * The modules of a stored profile, at the same positions as in its table (position 0 is the
+ * kernel's here), so that symbolize_profile can name its raw frames. Files are opened by their
+ * path; one that has another build-id than was recorded is left closed (elf NULL), and `problem`
+ * tells both ids. Never fails.
+ */
+struct modules *modules_open_stored(const struct profile *profile);
 
 void space_init(struct space *space, struct modules *modules, pid_t pid);
 /* A forked child starts with its parent's mappings. */

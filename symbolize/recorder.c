@@ -8,7 +8,7 @@
  * up for, each only as far as the kernel's own account of the target says that time is missing,
  * and counted (quality.extrapolated):
  *
- *   - The exact running time comes with a thread's end (PERF_TIME). What its ticks do not cover
+ *   - The exact running time comes with a thread's end (RECORD_TIME). What its ticks do not cover
  *     goes into a pool, and the pool's whole periods become ticks at the last known stack of the
  *     last sampled thread that ended: short threads are like their kin.
  *   - The events of a thread begin after its creation and end before its exit is through: some
@@ -24,7 +24,7 @@
 
 enum {
     FRAME_CACHE = 1 << 13, /* entries, a power of two */
-    PROCESSES_KEPT = 512   /* ended ones included: their threads' PERF_TIME comes last */
+    PROCESSES_KEPT = 512   /* ended ones included: their threads' RECORD_TIME comes last */
 };
 
 struct process {
@@ -41,8 +41,8 @@ struct thread_state {
     bool sampled;
     node_id last_node;
     uint64_t ticks;
-    uint64_t running_ns; /* as told by PERF_TIME */
-    size_t times;        /* PERF_TIME records so far */
+    uint64_t running_ns; /* as told by RECORD_TIME */
+    size_t times;        /* RECORD_TIME records so far */
     size_t cpus;         /* of them with any running time */
 };
 
@@ -67,7 +67,7 @@ struct recorder {
     thread_id ended_thread;
     uint64_t exited;     /* threads that have ended */
     uint64_t forked;     /* threads created since the start */
-    uint64_t ended;      /* threads whose PERF_TIME came */
+    uint64_t ended;      /* threads whose RECORD_TIME came */
     uint64_t exit_ticks; /* charged to the creation and end of threads */
     struct cached_frame *frame_cache;
     struct unwound_frame unwound[LIMIT_STACK_FRAMES];
@@ -200,7 +200,7 @@ static frame_id frame_of_user(struct recorder *recorder, const struct space *spa
 
 /* The frames of a sample into recorder->frames, innermost first. */
 static size_t gather_frames(struct recorder *recorder, struct process *process,
-                            const struct perf_record *record)
+                            const struct record *record)
 {
     struct quality *quality = &recorder->profile->quality;
     size_t count = 0, unwound = 0;
@@ -224,16 +224,18 @@ static size_t gather_frames(struct recorder *recorder, struct process *process,
 }
 
 /* Time never goes back in the sequence, though records of two CPUs may disagree by a little. */
-static void add_tick(struct recorder *recorder, thread_id thread, node_id node, uint64_t time_ns)
+static void add_ticks(struct recorder *recorder, uint64_t ticks, thread_id thread, node_id node,
+                      uint64_t time_ns)
 {
     struct profile *profile = recorder->profile;
     if (time_ns < recorder->last_ns)
         time_ns = recorder->last_ns;
     recorder->last_ns = time_ns;
-    profile_add_self(profile, recorder->cpu, node, 1);
-    profile->threads.items[thread].ticks++;
-    sequence_append(&profile->samples, &(struct sample){time_ns / 1000, thread, node});
-    recorder->ticks++;
+    profile_add_self(profile, recorder->cpu, node, ticks);
+    profile->threads.items[thread].ticks += ticks;
+    recorder->ticks += ticks;
+    for (; ticks; ticks--)
+        sequence_append(&profile->samples, &(struct sample){time_ns / 1000, thread, node});
 }
 
 /* The mappings may be among what was lost; once a second at most, for lost records come in bursts.
@@ -250,7 +252,7 @@ static void read_again_after_loss(struct recorder *recorder, struct process *pro
     space_read(&process->space, recorder->modules, NULL);
 }
 
-static void feed_sample(struct recorder *recorder, const struct perf_record *record)
+static void feed_sample(struct recorder *recorder, const struct record *record)
 {
     struct process *process = process_get(recorder, record->pid);
     if (!process)
@@ -266,12 +268,12 @@ static void feed_sample(struct recorder *recorder, const struct perf_record *rec
     }
     size_t count = gather_frames(recorder, process, record);
     thread->last_node = profile_add_stack(recorder->profile, 0, recorder->frames, count);
-    thread->ticks++;
+    thread->ticks += record->sample.ticks;
     recorder->profile->quality.samples++;
-    add_tick(recorder, thread->id, thread->last_node, record->time_ns);
+    add_ticks(recorder, record->sample.ticks, thread->id, thread->last_node, record->time_ns);
 }
 
-static void feed_map(struct recorder *recorder, const struct perf_record *record)
+static void feed_map(struct recorder *recorder, const struct record *record)
 {
     struct process *process = process_get(recorder, record->pid);
     if (process)
@@ -280,7 +282,7 @@ static void feed_map(struct recorder *recorder, const struct perf_record *record
                                     record->map.device, record->map.inode, record->map.path});
 }
 
-static void feed_comm(struct recorder *recorder, const struct perf_record *record)
+static void feed_comm(struct recorder *recorder, const struct record *record)
 {
     struct thread_state *thread = tid_map_get(&recorder->threads, record->tid);
     if (thread && thread->sampled)
@@ -293,10 +295,10 @@ static void feed_comm(struct recorder *recorder, const struct perf_record *recor
     }
 }
 
-static void feed_fork(struct recorder *recorder, const struct perf_record *record)
+static void feed_fork(struct recorder *recorder, const struct record *record)
 {
     recorder->forked++;
-    /* The TID may have been used before, by a thread whose PERF_TIME was lost. */
+    /* The TID may have been used before, by a thread whose RECORD_TIME was lost. */
     unwinder_forget(recorder->unwinder, record->tid);
     free(tid_map_take(&recorder->threads, record->tid));
     if (record->pid == record->fork.parent_pid)
@@ -313,7 +315,7 @@ static void feed_fork(struct recorder *recorder, const struct perf_record *recor
     space_copy(&child->space, recorder->modules, &parent->space, (pid_t)record->pid);
 }
 
-static void feed_exit(struct recorder *recorder, const struct perf_record *record)
+static void feed_exit(struct recorder *recorder, const struct record *record)
 {
     struct process *process = process_find(recorder, record->pid);
     recorder->exited++;
@@ -344,7 +346,7 @@ static int64_t owed_ns(const struct recorder *recorder, const struct thread_stat
     return owed > most ? most : owed < -most ? -most : owed;
 }
 
-static void feed_time(struct recorder *recorder, const struct perf_record *record)
+static void feed_time(struct recorder *recorder, const struct record *record)
 {
     struct thread_state *thread = thread_get(recorder, record->pid, record->tid);
     thread->running_ns += record->time.running_ns;
@@ -365,8 +367,7 @@ static void add_extrapolated(struct recorder *recorder, uint64_t ticks, thread_i
                              node_id node)
 {
     recorder->profile->quality.extrapolated += ticks;
-    for (; ticks; ticks--)
-        add_tick(recorder, thread, node, recorder->last_ns);
+    add_ticks(recorder, ticks, thread, node, recorder->last_ns);
 }
 
 /* The same for those of which no stack is known. */
@@ -428,31 +429,31 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
         add_stand_in(recorder, missing, "(unsampled)", FRAME_UNKNOWN);
 }
 
-void recorder_feed(struct recorder *recorder, const struct perf_record *record)
+void recorder_feed(struct recorder *recorder, const struct record *record)
 {
-    if (record->kind != PERF_LOST && !recorder->options.children &&
+    if (record->kind != RECORD_LOST && !recorder->options.children &&
         record->pid != (uint32_t)recorder->options.pid)
         return;
     switch (record->kind) {
-    case PERF_SAMPLE:
+    case RECORD_SAMPLE:
         feed_sample(recorder, record);
         break;
-    case PERF_MAP:
+    case RECORD_MAP:
         feed_map(recorder, record);
         break;
-    case PERF_COMM:
+    case RECORD_COMM:
         feed_comm(recorder, record);
         break;
-    case PERF_FORK:
+    case RECORD_FORK:
         feed_fork(recorder, record);
         break;
-    case PERF_EXIT:
+    case RECORD_EXIT:
         feed_exit(recorder, record);
         break;
-    case PERF_TIME:
+    case RECORD_TIME:
         feed_time(recorder, record);
         break;
-    case PERF_LOST:
+    case RECORD_LOST:
         recorder->profile->quality.lost += record->lost.count;
         break;
     }

@@ -1,5 +1,5 @@
 /*
- * recorder.h - from perf records to a raw profile.
+ * recorder.h - from the records of a sampler to a raw profile.
  *
  * Follows the target's processes (mappings, fork, exec) and threads, unwinds each sample as it
  * arrives and adds it to the profile: nothing of a stack is kept but its node in the call tree.
@@ -8,7 +8,8 @@
 #ifndef MEMPROF_SYMBOLIZE_RECORDER_H
 #define MEMPROF_SYMBOLIZE_RECORDER_H
 
-#include "core/perf.h"
+#include "core/sampler.h"
+#include "core/target.h"
 #include "core/profile.h"
 #include "symbolize/arch.h"
 #include "symbolize/modules.h"
@@ -19,7 +20,7 @@ struct recorder_options {
     bool children;       /* samples of other processes count too */
     uint64_t period_ns;  /* CPU time that one tick stands for */
     size_t thread_count; /* threads at the start */
-    size_t cpu_count;    /* PERF_TIME records per ended thread */
+    size_t cpu_count;    /* RECORD_TIME records per ended thread */
     const struct arch *arch;
 };
 
@@ -32,7 +33,7 @@ void recorder_free(struct recorder *recorder);
 /* The mappings of a running process, before its first sample; not for one that will exec. */
 int recorder_read_mappings(struct recorder *recorder, pid_t pid, struct error *err);
 /* One record, in time order. */
-void recorder_feed(struct recorder *recorder, const struct perf_record *record);
+void recorder_feed(struct recorder *recorder, const struct record *record);
 /*
  * Tells the CPU time that the kernel accounted to the target since the start (user time alone
  * when kernel code is not sampled), so that time which no sample could see is not lost: called
@@ -40,7 +41,7 @@ void recorder_feed(struct recorder *recorder, const struct perf_record *record);
  */
 void recorder_account(struct recorder *recorder, uint64_t cpu_ns);
 /*
- * At the end: tells the running time of all threads (perf_running_ns), too. What threads have run
+ * At the end: tells the running time of all threads (sampler_running_ns), too. What threads have run
  * that stayed below their next tick becomes ticks of "(unsampled)", unless it is less than 1 %.
  * Without kernel code it can't be told from time in the kernel, and nothing is done.
  */

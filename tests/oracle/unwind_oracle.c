@@ -63,7 +63,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void keep_sample(const struct perf_record *record)
+static void keep_sample(const struct record *record)
 {
     if (!record->sample.registers || !record->sample.stack_bytes)
         return;
@@ -107,9 +107,9 @@ static void read_maps(pid_t pid)
 static void capture(const struct target *target, struct launch *launch)
 {
     struct error err;
-    struct perf *perf;
+    struct sampler *sampler;
     const struct arch *arch = arch_host();
-    struct perf_options perf_options = {
+    struct sampler_options sampler_options = {
         .frequency_hz = options.frequency_hz,
         .stack_bytes = options.stack_bytes,
         .user_registers = arch->perf_mask,
@@ -117,7 +117,7 @@ static void capture(const struct target *target, struct launch *launch)
         .kernel = true,
         .on_exec = launch != NULL,
     };
-    if (perf_open(target, &perf_options, &perf, &err)) {
+    if (perf_open(target, &sampler_options, &sampler, &err)) {
         if (err.code != ERROR_PERMISSION)
             fail("perf", err.text);
         printf("skipped: %s\n", err.text);
@@ -130,22 +130,22 @@ static void capture(const struct target *target, struct launch *launch)
     uint64_t end = now_ns() + (uint64_t)(options.seconds * 1e9), lost = 0;
     while (now_ns() < end && samples.count < options.samples &&
            stack_bytes_total < STACK_BYTES_MAX && target_alive(target)) {
-        perf_wait(perf, -1, 50);
-        struct perf_record record;
+        sampler_wait(sampler, -1, 50);
+        struct record record;
         uint64_t until = now_ns();
-        while (perf_next(perf, until, &record)) {
-            if (record.kind == PERF_SAMPLE && record.pid == (uint32_t)target->pid &&
+        while (sampler_next(sampler, until, &record)) {
+            if (record.kind == RECORD_SAMPLE && record.pid == (uint32_t)target->pid &&
                 samples.count < options.samples)
                 keep_sample(&record);
-            else if (record.kind == PERF_COMM && record.comm.exec)
+            else if (record.kind == RECORD_COMM && record.comm.exec)
                 drop_samples(); /* of a program whose mappings are gone */
-            else if (record.kind == PERF_LOST)
+            else if (record.kind == RECORD_LOST)
                 lost += record.lost.count;
         }
         read_maps(target->pid);
     }
-    perf_disable(perf);
-    perf_free(perf);
+    sampler_disable(sampler);
+    sampler_free(sampler);
     kill(target->pid, SIGSTOP);
     read_maps(target->pid);
     printf("captured %zu samples, %.1f KB of stack each, %" PRIu64 " lost\n", samples.count,

@@ -39,21 +39,22 @@ static void fixture_free(struct fixture *fixture)
 static void feed_sample(struct fixture *fixture, uint32_t pid, uint32_t tid, uint64_t address)
 {
     uint64_t stack[] = {address, 0xffffffff81000001};
-    recorder_feed(fixture->recorder,
-                  &(struct perf_record){.kind = PERF_SAMPLE,
-                                        .time_ns = 5000000,
-                                        .pid = pid,
-                                        .tid = tid,
-                                        .sample = {.kernel_stack = stack, .kernel_count = 2}});
+    recorder_feed(
+        fixture->recorder,
+        &(struct record){.kind = RECORD_SAMPLE,
+                         .time_ns = 5000000,
+                         .pid = pid,
+                         .tid = tid,
+                         .sample = {.ticks = 1, .kernel_stack = stack, .kernel_count = 2}});
 }
 
 static void feed_time(struct fixture *fixture, uint32_t pid, uint32_t tid, uint64_t running_ns)
 {
-    recorder_feed(fixture->recorder, &(struct perf_record){.kind = PERF_TIME,
-                                                           .time_ns = 6000000,
-                                                           .pid = pid,
-                                                           .tid = tid,
-                                                           .time = {.running_ns = running_ns}});
+    recorder_feed(fixture->recorder, &(struct record){.kind = RECORD_TIME,
+                                                      .time_ns = 6000000,
+                                                      .pid = pid,
+                                                      .tid = tid,
+                                                      .time = {.running_ns = running_ns}});
 }
 
 START_TEST(a_sample_is_a_tick_of_its_thread)
@@ -130,10 +131,10 @@ END_TEST
 START_TEST(a_tid_used_again_starts_from_nothing)
 {
     struct fixture fixture = fixture_new(false);
-    feed_sample(&fixture, PID, PID + 1, 0xffffffff81234567); /* its PERF_TIME was lost */
+    feed_sample(&fixture, PID, PID + 1, 0xffffffff81234567); /* its RECORD_TIME was lost */
     recorder_feed(
         fixture.recorder,
-        &(struct perf_record){.kind = PERF_FORK, .pid = PID, .tid = PID + 1, .fork = {PID, PID}});
+        &(struct record){.kind = RECORD_FORK, .pid = PID, .tid = PID + 1, .fork = {PID, PID}});
     feed_time(&fixture, PID, PID + 1, PERIOD_NS);
     feed_time(&fixture, PID, PID + 1, 0);
     recorder_account(fixture.recorder, (uint64_t)2 * PERIOD_NS);
@@ -169,7 +170,7 @@ START_TEST(creation_and_end_of_threads_are_kernel_time)
     for (uint32_t i = 1; i <= 1000; i++) {
         feed_sample(&fixture, PID, PID + i, 0xffffffff81234567);
         recorder_feed(fixture.recorder,
-                      &(struct perf_record){.kind = PERF_EXIT, .pid = PID, .tid = PID + i});
+                      &(struct record){.kind = RECORD_EXIT, .pid = PID, .tid = PID + i});
         feed_time(&fixture, PID, PID + i, PERIOD_NS);
         feed_time(&fixture, PID, PID + i, 0);
     }
@@ -207,7 +208,8 @@ START_TEST(time_never_goes_back)
     struct fixture fixture = fixture_new(false);
     struct sample sample;
     for (uint64_t i = 0; i < 3; i++) {
-        struct perf_record record = {.kind = PERF_SAMPLE, .pid = PID, .tid = PID};
+        struct record record = {
+            .kind = RECORD_SAMPLE, .pid = PID, .tid = PID, .sample = {.ticks = 1}};
         record.time_ns = 5000000 - i * 1000000;
         recorder_feed(fixture.recorder, &record);
     }
@@ -222,9 +224,9 @@ START_TEST(names_follow_the_thread)
 {
     struct fixture fixture = fixture_new(false);
     feed_sample(&fixture, PID, PID, 0xffffffff81234567);
-    recorder_feed(fixture.recorder,
-                  &(struct perf_record){
-                      .kind = PERF_COMM, .pid = PID, .tid = PID, .comm = {.name = "renamed"}});
+    recorder_feed(
+        fixture.recorder,
+        &(struct record){.kind = RECORD_COMM, .pid = PID, .tid = PID, .comm = {.name = "renamed"}});
     ck_assert_str_eq(profile_string(fixture.profile, fixture.profile->threads.items[0].name),
                      "renamed");
     fixture_free(&fixture);
@@ -235,7 +237,7 @@ START_TEST(lost_records_are_told)
 {
     struct fixture fixture = fixture_new(false);
     recorder_feed(fixture.recorder,
-                  &(struct perf_record){.kind = PERF_LOST, .pid = 0, .lost = {.count = 17}});
+                  &(struct record){.kind = RECORD_LOST, .pid = 0, .lost = {.count = 17}});
     ck_assert_uint_eq(fixture.profile->quality.lost, 17);
     fixture_free(&fixture);
 }
