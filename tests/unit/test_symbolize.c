@@ -6,9 +6,11 @@
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Each mark is a symbol at a known place in the code; the comments are its truth. */
 static const char library_source[] =
@@ -432,6 +434,48 @@ START_TEST(modules_are_asked_for_symbols)
 }
 END_TEST
 
+/* A profile with this program in its table, as a file of a recording would give it. */
+static struct profile *stored_profile(const char *build_id)
+{
+    struct profile *profile = profile_new();
+    char path[PATH_MAX] = "";
+    ck_assert_int_gt(readlink("/proc/self/exe", path, sizeof path - 1), 0);
+    profile_add_module(profile, path, build_id);
+    profile_add_module(profile, "/no/such/file", "0123456789abcdef");
+    profile_add_module(profile, "[anon]", "");
+    profile_add_module(profile, "[vdso]", "");
+    return profile;
+}
+
+START_TEST(modules_of_a_stored_profile)
+{
+    struct profile *profile = stored_profile("");
+    struct modules *modules = modules_open_stored(profile);
+    ck_assert_uint_eq(modules->items.count, profile->modules.count);
+    ck_assert_int_eq(modules->items.items[0]->kind, MODULE_KERNEL);
+    ck_assert_ptr_nonnull(modules->items.items[1]->elf);
+    ck_assert_ptr_null(modules->items.items[2]->elf);
+    ck_assert_ptr_nonnull(modules->items.items[2]->problem);
+    ck_assert_int_eq(modules->items.items[3]->kind, MODULE_ANON);
+    ck_assert_int_eq(modules->items.items[4]->kind, MODULE_VDSO);
+    ck_assert_ptr_nonnull(modules->items.items[4]->elf);
+    modules_free(modules);
+    profile_free(profile);
+}
+END_TEST
+
+START_TEST(a_file_that_changed_is_not_taken_for_the_recorded_one)
+{
+    static const char other[] = "00112233445566778899aabbccddeeff00112233";
+    struct profile *profile = stored_profile(other);
+    struct modules *modules = modules_open_stored(profile);
+    ck_assert_ptr_null(modules->items.items[1]->elf);
+    ck_assert_ptr_nonnull(strstr(modules->items.items[1]->problem, other));
+    modules_free(modules);
+    profile_free(profile);
+}
+END_TEST
+
 START_TEST(an_empty_recording)
 {
     struct modules *modules = modules_new();
@@ -446,4 +490,6 @@ END_TEST
 
 UNIT_MAIN("symbolize", inlined_frames_expand, symbols_alone_name_functions,
           a_separate_debug_file_is_used, libraries_vdso_and_anonymous_memory, kernel_functions,
-          everything_else_is_carried_over, modules_are_asked_for_symbols, an_empty_recording)
+          everything_else_is_carried_over, modules_are_asked_for_symbols,
+          modules_of_a_stored_profile, a_file_that_changed_is_not_taken_for_the_recorded_one,
+          an_empty_recording)
