@@ -23,6 +23,7 @@ struct sampler_options {
     bool kernel;   /* ask for the kernel part; dropped where it is not permitted */
     bool children; /* follow fork, not only clone */
     bool on_exec;  /* start counting at the next exec */
+    bool wall;     /* also what waits: samples of time off the CPU */
 };
 
 enum record_kind {
@@ -42,8 +43,10 @@ struct record {
     uint32_t pid, tid;
     union {
         struct {
-            uint32_t ticks;               /* periods of CPU time that it stands for */
-            bool user_mode;               /* the tick was in user code */
+            uint32_t ticks; /* periods of time that it stands for */
+            bool waiting;   /* time off the CPU, before `time_ns`; with `wall` only */
+            bool repeated;  /* the stack is that of the thread's last waiting sample */
+            bool user_mode; /* the tick was in user code */
             const uint64_t *kernel_stack; /* innermost first */
             size_t kernel_count;
             const uint64_t *registers; /* NULL: a kernel thread's or none */
