@@ -16,6 +16,7 @@
 #include "core/perf.h"
 
 #include "core/perf_ring.h"
+#include "core/small_file.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -60,13 +61,6 @@ struct perf {
 static int event_open(struct perf_event_attr *attr, pid_t tid, int cpu)
 {
     return (int)syscall(SYS_perf_event_open, attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
-static uint32_t read_sysctl(const char *path, uint32_t otherwise)
-{
-    _cleanup_fclose_ FILE *file = fopen(path, "re");
-    uint32_t value;
-    return file && fscanf(file, "%u", &value) == 1 ? value : otherwise;
 }
 
 /* "0-3,8" of /sys/devices/system/cpu/online. */
@@ -134,7 +128,7 @@ static int map_rings_of(struct perf *perf, size_t bytes)
 static int permission_error(const struct target *target, struct error *err)
 {
     int number = errno;
-    uint32_t paranoid = read_sysctl("/proc/sys/kernel/perf_event_paranoid", 2);
+    uint32_t paranoid = (uint32_t)small_file_number("/proc/sys/kernel/perf_event_paranoid", 2);
     errno = number;
     if (errno == ENOSYS)
         return error_set(err, ERROR_UNSUPPORTED, "this kernel has no perf_event_open");
@@ -498,7 +492,8 @@ int perf_open(const struct target *target, const struct sampler_options *options
 {
     struct perf *perf = xcalloc(1, sizeof *perf);
     perf->options = *options;
-    uint32_t ceiling = read_sysctl("/proc/sys/kernel/perf_event_max_sample_rate", 100000);
+    uint32_t ceiling =
+        (uint32_t)small_file_number("/proc/sys/kernel/perf_event_max_sample_rate", 100000);
     if (perf->options.frequency_hz > ceiling)
         perf->options.frequency_hz = ceiling;
     list_cpus(perf);

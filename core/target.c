@@ -4,6 +4,7 @@
 #include "core/target.h"
 
 #include "core/limits.h"
+#include "core/small_file.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -26,19 +27,7 @@ static ssize_t read_proc(pid_t pid, const char *name, char *buffer, size_t size)
 {
     char path[96];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    size_t used = 0;
-    for (ssize_t got; used < size - 1; used += (size_t)got) {
-        got = read(fd, buffer + used, size - 1 - used);
-        if (got < 0)
-            return -1;
-        if (!got)
-            break;
-    }
-    buffer[used] = '\0';
-    return (ssize_t)used;
+    return small_file_read(path, buffer, size);
 }
 
 struct stat_fields { /* of proc_pid_stat(5) */
