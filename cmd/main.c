@@ -9,19 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command commands[] = {
-    {"record", "CPU time and memory of a process into a profile", cmd_record},
-    {"report", "where a profile's time and memory went", cmd_report},
+const struct command command_table[] = {
+    {"record", "CPU time and memory of a process into a profile", cmd_record, &record_argp},
+    {"report", "where a profile's time and memory went", cmd_report, &report_argp},
+    {"completions", "completion of command lines for a shell", cmd_completions, &completions_argp},
+    {0},
 };
 
-enum { COMMANDS = sizeof commands / sizeof *commands };
+enum { COMMANDS = sizeof command_table / sizeof *command_table - 1 };
 
 static void print_help(void)
 {
     puts("memprof says where a running process's CPU time and memory go, from outside.\n\n"
          "Usage: memprof COMMAND [OPTION...]\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+        printf("  %-11s %s\n", command_table[i].name, command_table[i].summary);
     puts("\n`memprof COMMAND --help` lists a command's options; memprof(1) tells more.");
 }
 
@@ -29,7 +31,7 @@ static int unknown_command(const char *name)
 {
     const char *names[COMMANDS];
     for (size_t i = 0; i < COMMANDS; i++)
-        names[i] = commands[i].name;
+        names[i] = command_table[i].name;
     const char *nearest = name_nearest(name, names, COMMANDS);
     if (nearest)
         message_print("unknown command '%s'; did you mean '%s'?", name, nearest);
@@ -41,11 +43,11 @@ static int unknown_command(const char *name)
 static int run(int argc, char **argv)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(argv[0], commands[i].name) != 0)
+        if (strcmp(argv[0], command_table[i].name) != 0)
             continue;
-        _cleanup_free_ char *name = xasprintf("memprof %s", commands[i].name);
+        _cleanup_free_ char *name = xasprintf("memprof %s", command_table[i].name);
         argv[0] = name;
-        return commands[i].run(argc, argv);
+        return command_table[i].run(argc, argv);
     }
     return unknown_command(argv[0]);
 }

@@ -50,7 +50,7 @@ static const struct argp_option common_table[] = {
     {"quiet", 'q', NULL, 0, "no status and no progress, only results and errors", COMMON_GROUP},
     {"verbose", 'v', NULL, 0, "say more about what is done", COMMON_GROUP},
     {"json", OPTION_JSON, NULL, 0, "print JSON", COMMON_GROUP},
-    {"color", OPTION_COLOR, "WHEN", 0, "colour: auto, always or never (auto honours NO_COLOR)",
+    {"color", OPTION_COLOR, "auto|always|never", 0, "colour (default auto, which honours NO_COLOR)",
      COMMON_GROUP},
     {0},
 };

@@ -1,57 +1,56 @@
 #include "cmd/options_scan.h"
 
 #include "cmd/options.h"
-#include "core/alloc.h"
 
 #include <string.h>
 
-/* All options of a tree of argps. OPTION_ALIAS entries take the argument of the one before. */
-struct table {
-    vec(struct argp_option) options;
-    vec(const char *) names;
-};
-
-static void table_add(struct table *table, const struct argp_option *option, const char *argument)
+/* `primary` is the option itself, or the one that it is an alias of. */
+static void table_add(struct option_table *table, const struct argp_option *option,
+                      const struct argp_option *primary)
 {
     struct argp_option entry = *option;
-    entry.arg = argument;
+    entry.arg = primary->arg;
+    entry.doc = primary->doc;
+    entry.flags |= primary->flags & (OPTION_HIDDEN | OPTION_ARG_OPTIONAL);
     vec_append(&table->options, entry);
     if (entry.name)
         vec_append(&table->names, entry.name);
 }
 
-static void table_collect(struct table *table, const struct argp *argp, int depth)
+static void table_collect(struct option_table *table, const struct argp *argp, int depth)
 {
-    const char *argument = NULL;
+    const struct argp_option *primary = argp->options;
     for (const struct argp_option *option = argp->options;
          option && (option->name || option->key || option->doc || option->group); option++) {
         if (!(option->flags & OPTION_ALIAS))
-            argument = option->arg;
-        if (option->name || option->key)
-            table_add(table, option, argument);
+            primary = option;
+        if ((option->name || option->key) && !(option->flags & OPTION_DOC))
+            table_add(table, option, primary);
     }
     for (const struct argp_child *child = argp->children; child && child->argp && depth < 8;
          child++)
         table_collect(table, child->argp, depth + 1);
 }
 
-static void table_build(struct table *table, const struct argp *argp)
+void option_table_build(const struct argp *argp, struct option_table *ret_table)
 {
     static const struct argp_option builtin[] = {
-        {.name = "help", .key = '?'}, {.name = "usage", .key = 0}, {.name = NULL}};
-    table_add(table, &builtin[0], NULL);
-    table_add(table, &builtin[1], NULL);
-    table_collect(table, argp, 0);
+        {.name = "help", .key = '?', .doc = "print the options"},
+        {.name = "usage", .doc = "print the options in short"}};
+    *ret_table = (struct option_table){0};
+    table_add(ret_table, &builtin[0], &builtin[0]);
+    table_add(ret_table, &builtin[1], &builtin[1]);
+    table_collect(ret_table, argp, 0);
 }
 
-static void table_release(struct table *table)
+void option_table_release(struct option_table *table)
 {
     vec_release(&table->options);
     vec_release(&table->names);
 }
 
 /* An exact name, or the only one that begins so. *ret_matches counts the candidates. */
-static const struct argp_option *long_find(const struct table *table, const char *name,
+static const struct argp_option *long_find(const struct option_table *table, const char *name,
                                            size_t length, int *ret_matches)
 {
     const struct argp_option *found = NULL;
@@ -71,7 +70,7 @@ static const struct argp_option *long_find(const struct table *table, const char
     return found;
 }
 
-static int fail_unknown(const struct table *table, const char *name, struct error *err)
+static int fail_unknown(const struct option_table *table, const char *name, struct error *err)
 {
     const char *nearest = name_nearest(name, table->names.items, table->names.count);
     if (nearest)
@@ -81,7 +80,7 @@ static int fail_unknown(const struct table *table, const char *name, struct erro
 }
 
 /* Returns how many of argv were used (1 or 2), or -1. */
-static int long_scan(const struct table *table, const char *text, const char *next,
+static int long_scan(const struct option_table *table, const char *text, const char *next,
                      struct error *err)
 {
     size_t length = strcspn(text, "=");
@@ -102,7 +101,7 @@ static int long_scan(const struct table *table, const char *text, const char *ne
     return needs ? 2 : 1;
 }
 
-static int short_scan(const struct table *table, const char *letters, const char *next,
+static int short_scan(const struct option_table *table, const char *letters, const char *next,
                       struct error *err)
 {
     for (const char *letter = letters; *letter; letter++) {
@@ -125,8 +124,8 @@ static int short_scan(const struct table *table, const char *letters, const char
 
 int options_scan(const struct argp *argp, int argc, char **argv, bool in_order, struct error *err)
 {
-    _cleanup_(table_release) struct table table = {0};
-    table_build(&table, argp);
+    _cleanup_(option_table_release) struct option_table table;
+    option_table_build(argp, &table);
     for (int i = 1; i < argc;) {
         const char *text = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
         int used = 1;

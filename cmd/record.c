@@ -205,9 +205,9 @@ static const struct argp_option option_table[] = {
     {"children", KEY_CHILDREN, NULL, 0, "record its child processes, too", 0},
     {"kernel", KEY_KERNEL, NULL, 0, "record kernel frames (default, where permitted)", 0},
     {"no-kernel", KEY_NO_KERNEL, NULL, 0, "record user code only", 0},
-    {"threads", KEY_THREADS, "WHICH", 0,
-     "threads in the file's main sequence: all, main or a TID (default: main for Node.js, else "
-     "all); every thread is recorded in any case",
+    {"threads", KEY_THREADS, "all|main|TID", 0,
+     "threads in the file's main sequence (default: main for Node.js, else all); every thread is "
+     "recorded in any case",
      0},
     {"stack-size", KEY_STACK_SIZE, "SIZE", 0, "stack copied per sample (default 32K)", 0},
     {0},
@@ -289,7 +289,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 
 static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
 
-static const struct argp parser = {
+const struct argp record_argp = {
     .options = option_table,
     .parser = parse_option,
     .args_doc = "-p PID\n-- CMD [ARG...]",
@@ -306,6 +306,6 @@ int cmd_record(int argc, char **argv)
                     .memory_interval_s = 1,
                     .kernel = true},
     };
-    options_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &options);
+    options_parse(&record_argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
     return record(&options);
 }

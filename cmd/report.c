@@ -22,7 +22,7 @@ static const struct argp_option option_table[] = {
     {"top", KEY_TOP, "N", 0, "at most N rows of each section", 0},
     {"thread", KEY_THREAD, "TID", 0, "only the ticks of this thread", 0},
     {"tree", KEY_TREE, NULL, 0, "callees from the root down, in place of callers", 0},
-    {"sort", KEY_SORT, "BY", 0, "self (a function's own ticks) or total (with its callees)", 0},
+    {"sort", KEY_SORT, "self|total", 0, "by a function's own ticks, or with its callees", 0},
     {"cut", KEY_CUT, "PERCENT", 0, "leave out callers and callees below this share (default 1)", 0},
     {0},
 };
@@ -68,7 +68,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 
 static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
 
-static const struct argp parser = {
+const struct argp report_argp = {
     .options = option_table,
     .parser = parse_option,
     .args_doc = "FILE",
@@ -107,7 +107,7 @@ int cmd_report(int argc, char **argv)
 {
     struct options options = {.report = report_defaults};
     struct error err;
-    options_parse(&parser, argc, argv, 0, NULL, &options);
+    options_parse(&report_argp, argc, argv, 0, NULL, &options);
     options.report.color = options_color(&options.common);
     if (report(&options.report, options.common.json, &err) == 0)
         return EXIT_FINE;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that --help and the man pages tell of the same commands and options.
+"""Checks that --help, the man pages and the completions tell of the same commands and options.
 
 Usage: options.py MEMPROF MAN_DIRECTORY
 """
@@ -39,10 +39,25 @@ def options_of_page(page):
     return found
 
 
-def compare(what, helped, documented):
-    problems = [f"{what}: {name} is in --help but not in the man page"
+def options_of_script(shell, script, command):
+    """What a shell's script has for a command; test_completions.py asks the shells themselves."""
+    if shell == "bash":
+        found = re.search(rf"^    {command}\) reply='([^']*)' ;;$", script, re.M)
+        return set(found[1].split()) if found else set()
+    if shell == "zsh":
+        found = re.search(rf"^        {command}\)$(.*?);;$", script, re.M | re.S)
+        return set(re.findall(r"^ +'(?:\([^)]*\))?(--?[^'\[=+]+)[=+]?\[", found[1] if found else "",
+                              re.M))
+    lines = [line for line in script.splitlines()
+             if line.startswith(f"complete -c memprof -n '__memprof_command_is {command}' ")]
+    return ({f"-{letter}" for line in lines for letter in re.findall(r" -s '(.)'", line)} |
+            {f"--{name}" for line in lines for name in re.findall(r" -l ([a-z-]+)", line)})
+
+
+def compare(what, helped, documented, where):
+    problems = [f"{what}: {name} is in --help but not in {where}"
                 for name in sorted(helped - documented)]
-    problems += [f"{what}: {name} is in the man page but not in --help"
+    problems += [f"{what}: {name} is in {where} but not in --help"
                  for name in sorted(documented - helped)]
     if not helped:
         problems.append(f"{what}: no options found in --help")
@@ -61,11 +76,16 @@ def main():
                  for name in sorted(commands ^ listed)]
     for option in sorted(options_of_page(directory / "memprof.1")):
         help_text(memprof, option)
+    scripts = {shell: help_text(memprof, "completions", shell) for shell in ("bash", "fish", "zsh")}
     checked = 0
     for command in sorted(commands & pages):
         helped = options_of_help(help_text(memprof, command, "--help"))
         checked += len(helped)
-        problems += compare(command, helped, options_of_page(directory / f"memprof-{command}.1"))
+        page = directory / f"memprof-{command}.1"
+        problems += compare(command, helped, options_of_page(page), "the man page")
+        for shell, script in scripts.items():
+            problems += compare(command, helped, options_of_script(shell, script, command),
+                                f"the completions of {shell}")
     for problem in problems:
         print(problem)
     print(f"{len(commands)} commands and {checked} options checked, {len(problems)} problems")

@@ -136,5 +136,36 @@ START_TEST(the_nearest_name_is_near)
 }
 END_TEST
 
+START_TEST(the_table_has_all_options)
+{
+    static const struct argp_option own[] = {
+        {NULL, 0, NULL, 0, "a heading", 1},
+        {"output", 'o', "FILE", 0, "where to", 0},
+        {"out-file", 'O', NULL, OPTION_ALIAS, NULL, 0},
+        {"secret", 7, NULL, OPTION_HIDDEN, "", 0},
+        {"not one", 0, NULL, OPTION_DOC, "only told of", 0},
+        {0},
+    };
+    const struct argp argp = {.options = own, .children = children};
+    _cleanup_(option_table_release) struct option_table table;
+    option_table_build(&argp, &table);
+    static const char *const names[] = {"help",  "usage",   "output", "out-file", "secret",
+                                        "quiet", "verbose", "json",   "color"};
+    ck_assert_uint_eq(table.options.count, sizeof names / sizeof *names);
+    ck_assert_uint_eq(table.names.count, table.options.count);
+    for (size_t i = 0; i < table.options.count; i++) {
+        ck_assert_str_eq(table.options.items[i].name, names[i]);
+        ck_assert_str_eq(table.names.items[i], names[i]);
+        ck_assert_ptr_nonnull(table.options.items[i].doc);
+    }
+    const struct argp_option *alias = &table.options.items[3];
+    ck_assert_int_eq(alias->key, 'O');
+    ck_assert_str_eq(alias->arg, "FILE");
+    ck_assert_str_eq(alias->doc, "where to");
+    ck_assert_int_ne(table.options.items[4].flags & OPTION_HIDDEN, 0);
+}
+END_TEST
+
 UNIT_MAIN("options", right_lines_pass, wrong_lines_say_what_is_wrong,
-          durations_and_sizes_have_units, numbers_have_bounds, the_nearest_name_is_near)
+          durations_and_sizes_have_units, numbers_have_bounds, the_nearest_name_is_near,
+          the_table_has_all_options)
