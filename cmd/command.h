@@ -29,10 +29,12 @@ enum {
 };
 
 int cmd_completions(int argc, char **argv);
+int cmd_info(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
 extern const struct argp completions_argp;
+extern const struct argp info_argp;
 extern const struct argp record_argp;
 extern const struct argp report_argp;
 

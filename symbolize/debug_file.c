@@ -154,13 +154,28 @@ static struct elf_file *try_link(const struct module *module)
     return file;
 }
 
-/* The library is asked for at run time only: it pulls in curl, and most users never need it. */
-static struct elf_file *try_debuginfod(const struct wanted *wanted)
+const char *debuginfod_urls(void)
 {
     const char *urls = getenv("DEBUGINFOD_URLS");
-    if (!urls || !*urls || !*wanted->build_id)
+    return urls && *urls ? urls : NULL;
+}
+
+/* The library is asked for at run time only: it pulls in curl, and most users never need it. */
+static void *debuginfod_library(void)
+{
+    return dlopen("libdebuginfod.so.1", RTLD_NOW | RTLD_LOCAL);
+}
+
+bool debuginfod_loads(void)
+{
+    return debuginfod_library() != NULL;
+}
+
+static struct elf_file *try_debuginfod(const struct wanted *wanted)
+{
+    if (!debuginfod_urls() || !*wanted->build_id)
         return NULL;
-    void *library = dlopen("libdebuginfod.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *library = debuginfod_library();
     if (!library)
         return NULL;
     void *(*begin)(void);

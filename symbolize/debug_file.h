@@ -20,4 +20,9 @@ struct elf_file *debug_file_find(const struct module *module);
 /* The dwz file that `debug` names in .gnu_debugaltlink, or NULL; the caller frees it. */
 struct elf_file *debug_file_find_alt(struct elf_file *debug, const struct module *module);
 
+/* The servers to ask, from DEBUGINFOD_URLS; NULL: none, and no network is used. */
+const char *debuginfod_urls(void);
+/* Whether their client library is there; once loaded it stays. */
+bool debuginfod_loads(void);
+
 #endif
