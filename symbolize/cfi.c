@@ -48,8 +48,6 @@ struct cfi {
     const uint8_t *hdr; /* the binary search table; NULL: use eh_frame.index */
     uint64_t hdr_vaddr;
     size_t hdr_count;
-    const uint8_t *image; /* the whole file, for its code */
-    size_t image_size;
     vec(struct cfi_row) rows; /* of RULE_EXPRESSION, each once */
     struct hash_index rows_by_content;
 };
@@ -65,8 +63,8 @@ static int32_t hdr_start(const struct cfi *cfi, size_t i)
 static bool sections_by_program_header(struct elf_file *file, struct elf_section *ret_hdr,
                                        struct elf_section *ret_frames)
 {
-    size_t count, image_size;
-    const uint8_t *image = (const uint8_t *)elf_rawfile(file->elf, &image_size);
+    size_t count, image_size = file->image_size;
+    const uint8_t *image = file->image;
     if (!image || elf_getphdrnum(file->elf, &count))
         return false;
     for (size_t i = 0; i < count; i++) {
@@ -119,7 +117,6 @@ struct cfi *cfi_new(struct elf_file *file, const struct arch *arch)
     struct elf_section frames, hdr = {0};
     cfi->file = file;
     cfi->arch = arch;
-    cfi->image = (const uint8_t *)elf_rawfile(file->elf, &cfi->image_size);
     bool found = elf_file_section(file, ".eh_frame", &frames);
     if (found)
         elf_file_section(file, ".eh_frame_hdr", &hdr);
@@ -329,23 +326,9 @@ static uint32_t row_intern(struct cfi *cfi, const struct cfi_row *row)
     return id;
 }
 
-/* Code at an address in the module; NULL if the file does not hold all of it. */
-static const uint8_t *code_at(const struct cfi *cfi, uint64_t address, size_t size)
-{
-    for (size_t i = 0; cfi->image && i < cfi->file->loads.count; i++) {
-        const struct elf_load *load = &cfi->file->loads.items[i];
-        uint64_t into = address - load->vaddr, at;
-        if (load->executable && address >= load->vaddr && into < load->file_size &&
-            size <= load->file_size - into && !__builtin_add_overflow(load->offset, into, &at) &&
-            at <= cfi->image_size && size <= cfi->image_size - at)
-            return cfi->image + at;
-    }
-    return NULL;
-}
-
 bool cfi_follows_call(const struct cfi *cfi, uint64_t address)
 {
-    const uint8_t *before = code_at(cfi, address - ARCH_CALL_BYTES, ARCH_CALL_BYTES);
+    const uint8_t *before = elf_file_code(cfi->file, address - ARCH_CALL_BYTES, ARCH_CALL_BYTES);
     return !before || arch_is_call(cfi->arch, before);
 }
 
@@ -356,10 +339,10 @@ bool cfi_follows_call(const struct cfi *cfi, uint64_t address)
 static bool is_restorer(const struct cfi *cfi, uint64_t address)
 {
     const struct arch *arch = cfi->arch;
-    const uint8_t *code = code_at(cfi, address + 1, arch->sigreturn_size);
+    const uint8_t *code = elf_file_code(cfi->file, address + 1, arch->sigreturn_size);
     if (code && !memcmp(code, arch->sigreturn_code, arch->sigreturn_size))
         return true;
-    code = code_at(cfi, address - arch->sigreturn_size, arch->sigreturn_size);
+    code = elf_file_code(cfi->file, address - arch->sigreturn_size, arch->sigreturn_size);
     return code && !memcmp(code, arch->sigreturn_code, arch->sigreturn_size);
 }
 
@@ -384,7 +367,7 @@ static struct rule rule_of_fde(struct cfi *cfi, const struct cfi_fde *fde,
 static bool is_next_function(const struct cfi *cfi, uint64_t end, uint64_t address)
 {
     uint64_t boundary = (end + FUNCTION_ALIGNMENT - 1) & ~(uint64_t)(FUNCTION_ALIGNMENT - 1);
-    const uint8_t *code = code_at(cfi, end, 4);
+    const uint8_t *code = elf_file_code(cfi->file, end, 4);
     return code && boundary <= address && arch_is_padding(cfi->arch, code);
 }
 

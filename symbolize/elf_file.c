@@ -91,16 +91,15 @@ static bool build_id_of_notes(const uint8_t *at, size_t size, char ret_id[65])
 /* By PT_NOTE, so that a file without section headers has its id too. */
 static void read_build_id(struct elf_file *file)
 {
-    size_t count, image_size;
-    char *image = elf_rawfile(file->elf, &image_size);
-    if (!image || elf_getphdrnum(file->elf, &count))
+    size_t count;
+    if (!file->image || elf_getphdrnum(file->elf, &count))
         return;
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr program;
         if (gelf_getphdr(file->elf, (int)i, &program) && program.p_type == PT_NOTE &&
-            program.p_offset <= image_size && program.p_filesz <= image_size - program.p_offset &&
-            build_id_of_notes((uint8_t *)image + program.p_offset, program.p_filesz,
-                              file->build_id))
+            program.p_offset <= file->image_size &&
+            program.p_filesz <= file->image_size - program.p_offset &&
+            build_id_of_notes(file->image + program.p_offset, program.p_filesz, file->build_id))
             return;
     }
     /* A separate debug file keeps the section, but its PT_NOTE may point at nothing. */
@@ -116,6 +115,7 @@ static int open_elf(struct elf_file *file, const char *name, struct elf_file **r
         return error_set(err, ERROR_FORMAT, "%s: not an ELF file: %s", name, elf_errmsg(-1));
     if (read_headers(file, name, err))
         return -1;
+    file->image = (const uint8_t *)elf_rawfile(file->elf, &file->image_size);
     read_build_id(file);
     *ret_file = file;
     return 0;
@@ -233,6 +233,19 @@ bool elf_file_section(struct elf_file *file, const char *name, struct elf_sectio
             return section_view(section, gnu_compressed, ret_section);
     }
     return false;
+}
+
+const uint8_t *elf_file_code(const struct elf_file *file, uint64_t address, size_t size)
+{
+    for (size_t i = 0; file->image && i < file->loads.count; i++) {
+        const struct elf_load *load = &file->loads.items[i];
+        uint64_t into = address - load->vaddr, at;
+        if (load->executable && address >= load->vaddr && into < load->file_size &&
+            size <= load->file_size - into && !__builtin_add_overflow(load->offset, into, &at) &&
+            at <= file->image_size && size <= file->image_size - at)
+            return file->image + at;
+    }
+    return NULL;
 }
 
 bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint64_t *ret_vaddr)

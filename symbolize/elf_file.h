@@ -28,6 +28,8 @@ struct elf_file {
     uint16_t machine, type; /* EM_X86_64, EM_AARCH64, …; ET_EXEC, ET_DYN */
     char build_id[65];      /* hexadecimal, "" when there is none */
     uint64_t size;
+    const uint8_t *image; /* the whole file in memory, owned by elf; NULL when there is none */
+    size_t image_size;
     vec(struct elf_load) loads;
 };
 
@@ -52,6 +54,12 @@ void elf_file_free(struct elf_file *file);
  * Returns false if there is none, or if it is SHT_NOBITS or lies outside the file.
  */
 bool elf_file_section(struct elf_file *file, const char *name, struct elf_section *ret_section);
+
+/*
+ * Code at an ELF virtual address, a view as long as the elf_file; NULL unless one executable
+ * PT_LOAD holds all of it.
+ */
+const uint8_t *elf_file_code(const struct elf_file *file, uint64_t address, size_t size);
 
 /* The ELF virtual address of a file offset, by the PT_LOADs; false when none covers it. */
 bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint64_t *ret_vaddr);
