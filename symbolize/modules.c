@@ -11,7 +11,7 @@
 #include "core/limits.h"
 #include "core/profile.h"
 #include "symbolize/cfi.h"
-#include "symbolize/symbolize.h"
+#include "symbolize/naming.h"
 
 #include <dirent.h>
 #include <errno.h>

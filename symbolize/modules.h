@@ -25,7 +25,7 @@ enum module_kind {
 
 struct profile;
 struct cfi;      /* symbolize/cfi.h */
-struct symbolic; /* symbolize/symbolize.c: symbols, lines and inlines of a module */
+struct symbolic; /* symbolize/naming.h: symbols, lines and inlines of a module */
 
 struct module {
     char *path; /* as the target sees it; "[vdso]", "[anon]", "[kernel]" */
@@ -37,7 +37,7 @@ struct module {
     char *problem;
     struct cfi *cfi; /* unwind tables, made on first use */
     bool cfi_tried;
-    struct symbolic *symbolic; /* made by the symbolize pass */
+    struct symbolic *symbolic; /* made when the first address is named */
 };
 
 struct segment { /* one executable mapping */

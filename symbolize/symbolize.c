@@ -12,21 +12,8 @@
 #include "symbolize/symbolize.h"
 
 #include "symbolize/address_sort.h"
-#include "core/limits.h"
-#include "symbolize/debug_file.h"
-#include "symbolize/demangle.h"
-#include "symbolize/dwarf.h"
-#include "symbolize/kernel_symbols.h"
+#include "symbolize/naming.h"
 #include "symbolize/symbols.h"
-
-#include <string.h>
-
-struct symbolic {
-    struct elf_file *debug, *alt; /* separate files, or NULL */
-    struct symbols *symbols;
-    struct dwarf *dwarf;
-    struct kernel_symbols *kernel;
-};
 
 struct run { /* the new frames that stand for one raw frame: pass.frames[first, first + count) */
     uint32_t first;
@@ -41,48 +28,9 @@ struct pass {
     struct run *runs;      /* by raw frame */
     module_id *module_ids; /* by position in modules, 0: not yet added */
     vec(frame_id) frames;
-    struct strings mangled;  /* names that were demangled … */
-    vec(string_id) readable; /* … and, by their id, what they became */
-    node_id *nodes;          /* by raw node */
+    struct naming naming;
+    node_id *nodes; /* by raw node */
 };
-
-static bool has_section(struct elf_file *file, const char *name)
-{
-    struct elf_section section;
-    return elf_file_section(file, name, &section);
-}
-
-static struct symbolic *symbolic_new(const struct module *module)
-{
-    struct symbolic *symbolic = xcalloc(1, sizeof *symbolic);
-    if (module->kind == MODULE_KERNEL)
-        symbolic->kernel = kernel_symbols_new();
-    if (!module->elf)
-        return symbolic;
-    bool own_dwarf = has_section(module->elf, ".debug_info");
-    if (!own_dwarf || !has_section(module->elf, ".symtab"))
-        symbolic->debug = debug_file_find(module);
-    struct elf_file *files[] = {module->elf, symbolic->debug};
-    symbolic->symbols = symbols_new(files, symbolic->debug ? 2 : 1);
-    struct elf_file *described = own_dwarf ? module->elf : symbolic->debug;
-    if (described) {
-        symbolic->alt = debug_file_find_alt(described, module);
-        symbolic->dwarf = dwarf_new(described, symbolic->alt, module->pid);
-    }
-    return symbolic;
-}
-
-void symbolic_free(struct symbolic *symbolic)
-{
-    if (!symbolic)
-        return;
-    dwarf_free(symbolic->dwarf);
-    symbols_free(symbolic->symbols);
-    kernel_symbols_free(symbolic->kernel);
-    elf_file_free(symbolic->alt);
-    elf_file_free(symbolic->debug);
-    free(symbolic);
-}
 
 bool module_has_symbol(struct module *module, const char *name)
 {
@@ -92,55 +40,6 @@ bool module_has_symbol(struct module *module, const char *name)
 static string_id carry(struct pass *pass, string_id id)
 {
     return strings_intern(&pass->named->strings, strings_get(&pass->raw->strings, id));
-}
-
-/* A mangled name, demangled once. */
-static string_id readable_name(struct pass *pass, const char *mangled)
-{
-    size_t known = pass->mangled.count;
-    _cleanup_free_ char *bounded = xstrndup(mangled, strnlen(mangled, LIMIT_SYMBOL_BYTES));
-    string_id id = strings_intern(&pass->mangled, bounded);
-    if (id < known)
-        return pass->readable.items[id];
-    while (pass->readable.count <= id)
-        vec_append(&pass->readable, 0);
-    _cleanup_free_ char *name = demangle(bounded);
-    pass->readable.items[id] = strings_intern(&pass->named->strings, name);
-    return pass->readable.items[id];
-}
-
-/*
- * Compilers write a path as they were called: "../src/./a.c" below "/build/x". Read lexically, as
- * debuggers do; the sources need not be here.
- */
-static string_id source_file(struct strings *strings, const char *path)
-{
-    char clean[LIMIT_PATH_BYTES];
-    size_t used = 0, length = strlen(path);
-    if (length >= sizeof clean)
-        return strings_intern_length(strings, path, length);
-    for (const char *at = path; *at;) {
-        size_t part = strcspn(at, "/"), next = part + (at[part] == '/');
-        if (part == 1 && *at == '.' && at[1]) {
-            at += next;
-            continue;
-        }
-        size_t parent = used;
-        while (parent && clean[parent - 1] == '/')
-            parent--;
-        size_t start = parent;
-        while (start && clean[start - 1] != '/')
-            start--;
-        bool climbs = parent - start == 2 && !strncmp(clean + start, "..", 2);
-        if (part == 2 && !strncmp(at, "..", 2) && parent > start && !climbs) {
-            used = start;
-        } else {
-            memcpy(clean + used, at, next);
-            used += next;
-        }
-        at += next;
-    }
-    return strings_intern_length(strings, clean, used);
 }
 
 /* The module of the new profile for a position in modules; 0 for one that does not exist. */
@@ -173,15 +72,14 @@ static void take_named(struct pass *pass, struct run *run, const struct frame *r
     push_frame(pass, run, &frame);
 }
 
-static void name_kernel(struct pass *pass, struct run *run, const struct symbolic *symbolic,
-                        uint64_t address)
+static void name_kernel(struct pass *pass, struct run *run, struct module *kernel, uint64_t address)
 {
     const char *module = NULL;
-    const char *name =
-        symbolic->kernel ? kernel_symbols_find(symbolic->kernel, address, &module) : NULL;
-    struct frame frame = {.kind = FRAME_KERNEL, .module = named_module(pass, 0)};
-    if (name)
-        frame.function = readable_name(pass, name);
+    struct frame frame = {
+        .function = naming_find_kernel(&pass->naming, kernel, address, &module),
+        .kind = FRAME_KERNEL,
+        .module = named_module(pass, 0),
+    };
     if (module) {
         _cleanup_free_ char *path = xasprintf("[%s]", module);
         frame.module = profile_add_module(pass->named, path, "");
@@ -189,55 +87,19 @@ static void name_kernel(struct pass *pass, struct run *run, const struct symboli
     push_frame(pass, run, &frame);
 }
 
-/* "name.part.0", "name.cold": the compiler's pieces of the function `plain`. */
-static bool is_piece_of(const char *symbol, const char *plain)
+static void name_native(struct pass *pass, struct run *run, struct module *module, module_id id,
+                        uint64_t address)
 {
-    size_t length = strlen(plain);
-    return !strncmp(symbol, plain, length) && symbol[length] == '.';
-}
-
-/*
- * The name of a frame that DWARF describes. `symbol` is given for the outermost one, the function
- * that was really called: it knows more than a plain name (a C++ function's class), but less
- * than a linkage name (identical functions are folded, and one symbol is left for all).
- */
-static string_id described_name(struct pass *pass, const struct source_frame *source,
-                                const struct symbol *symbol)
-{
-    static const char internal[] = "__GI_"; /* glibc's mark of an alias for its own calls */
-    const char *name = source->function;
-    if (name && source->mangled)
-        return readable_name(pass, strncmp(name, internal, sizeof internal - 1) != 0
-                                       ? name
-                                       : name + sizeof internal - 1);
-    if (symbol && !(name && is_piece_of(symbol->name, name)))
-        return readable_name(pass, symbol->name);
-    return name ? strings_intern(&pass->named->strings, name) : 0;
-}
-
-static void name_native(struct pass *pass, struct run *run, const struct symbolic *symbolic,
-                        module_id module, uint64_t address)
-{
-    struct source_frame sources[LIMIT_INLINE_DEPTH];
-    struct symbol symbol;
-    bool has_symbol = symbolic->symbols && symbols_find(symbolic->symbols, address, &symbol);
-    size_t count = symbolic->dwarf ? dwarf_find(symbolic->dwarf, address, sources) : 0;
-    struct frame frame = {.kind = FRAME_NATIVE, .module = module};
-    if (!count) {
-        frame.function = has_symbol ? readable_name(pass, symbol.name) : 0;
-        push_frame(pass, run, &frame);
-        return;
-    }
-    run->line = sources[0].line;
-    for (size_t i = 0; i < count; i++) {
-        bool outermost = i + 1 == count;
-        const struct source_frame *source = &sources[i];
-        const char *file = source->declared_file ? source->declared_file : source->file;
-        frame.function = described_name(pass, source, outermost && has_symbol ? &symbol : NULL);
-        frame.file = file ? source_file(&pass->named->strings, file) : 0;
-        frame.line = source->declared_line;
-        push_frame(pass, run, &frame);
-    }
+    struct named_frame found[LIMIT_INLINE_DEPTH];
+    size_t count = naming_find(&pass->naming, module, address, found);
+    run->line = found[0].at_line;
+    for (size_t i = 0; i < count; i++)
+        push_frame(pass, run,
+                   &(struct frame){.function = found[i].function,
+                                   .file = found[i].file,
+                                   .line = found[i].line,
+                                   .module = id,
+                                   .kind = FRAME_NATIVE});
 }
 
 /* Looks one raw frame up. */
@@ -253,12 +115,10 @@ static void expand_frame(struct pass *pass, uint32_t id)
     bool in_module =
         (raw->module || raw->kind == FRAME_KERNEL) && raw->module < pass->modules->items.count;
     struct module *module = in_module ? pass->modules->items.items[raw->module] : NULL;
-    if (module && !module->symbolic)
-        module->symbolic = symbolic_new(module);
     if (module && module->kind == MODULE_KERNEL)
-        name_kernel(pass, run, module->symbolic, raw->address);
+        name_kernel(pass, run, module, raw->address);
     else if (module && module->kind != MODULE_ANON)
-        name_native(pass, run, module->symbolic, named_module(pass, raw->module), raw->address);
+        name_native(pass, run, module, named_module(pass, raw->module), raw->address);
     else
         push_frame(pass, run,
                    &(struct frame){.kind = FRAME_UNKNOWN,
@@ -399,6 +259,7 @@ static void carry_meta(struct pass *pass)
 struct profile *symbolize_profile(const struct profile *raw, struct modules *modules)
 {
     struct pass pass = {.raw = raw, .named = profile_new(), .modules = modules};
+    naming_init(&pass.naming, &pass.named->strings);
     expand_frames(&pass);
     rebuild_nodes(&pass);
     carry_values(&pass);
@@ -409,7 +270,6 @@ struct profile *symbolize_profile(const struct profile *raw, struct modules *mod
     free(pass.module_ids);
     free(pass.nodes);
     vec_release(&pass.frames);
-    vec_release(&pass.readable);
-    strings_release(&pass.mangled);
+    naming_release(&pass.naming);
     return pass.named;
 }

@@ -20,7 +20,5 @@ struct profile *symbolize_profile(const struct profile *raw, struct modules *mod
 
 /* The module's own symbols contain `name`. */
 bool module_has_symbol(struct module *module, const char *name);
-/* Frees what the pass hung on a module; called by modules_free. */
-void symbolic_free(struct symbolic *symbolic);
 
 #endif
