@@ -28,11 +28,13 @@ enum {
     EXIT_TROUBLE = 2 /* wrong usage, or a failure */
 };
 
+int cmd_annotate(int argc, char **argv);
 int cmd_completions(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
+extern const struct argp annotate_argp;
 extern const struct argp completions_argp;
 extern const struct argp info_argp;
 extern const struct argp record_argp;

@@ -12,6 +12,8 @@
 const struct command command_table[] = {
     {"record", "CPU time and memory of a process into a profile", cmd_record, &record_argp},
     {"report", "where a profile's time and memory went", cmd_report, &report_argp},
+    {"annotate", "source lines and instructions of a function with their ticks", cmd_annotate,
+     &annotate_argp},
     {"info", "what works on this machine, and the remedy for what does not", cmd_info, &info_argp},
     {"completions", "completion of command lines for a shell", cmd_completions, &completions_argp},
     {0},

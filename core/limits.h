@@ -46,6 +46,12 @@ enum {
     LIMIT_DWO_FILES = 1 << 16,       /* .dwo files opened for one module */
     LIMIT_DEBUGDATA_BYTES = 1 << 27, /* .gnu_debugdata, inflated */
 
+    /* Annotating. */
+    LIMIT_CODE_BYTES = 1 << 24,        /* of one symbol, disassembled */
+    LIMIT_SOURCE_BYTES = 1 << 28,      /* a source file */
+    LIMIT_SOURCE_LINES = 1 << 16,      /* from a function's first to its last line */
+    LIMIT_SOURCE_LINE_BYTES = 1 << 10, /* what is shown of one */
+
     /* Files. */
     LIMIT_JSON_DEPTH =
         1 << 17, /* nested JSON; Chrome writes "children" nested in its .heapprofile */

@@ -1,0 +1,34 @@
+/*
+ * annotate_internal.h - what annotate.c (ticks and instructions) and annotate_source.c (lines and
+ * their text) share.
+ */
+#ifndef MEMPROF_SYMBOLIZE_ANNOTATE_INTERNAL_H
+#define MEMPROF_SYMBOLIZE_ANNOTATE_INTERNAL_H
+
+#include "core/hash.h"
+#include "symbolize/annotate.h"
+
+/* The lines of an annotation in the making, in the order in which they were met. */
+struct line_collector {
+    struct annotation *annotation;
+    struct hash_index lines, files;
+};
+
+/*
+ * The position of a line of a file in annotation->lines, with `ticks` added to both. `defined` is
+ * the line of the function's definition if that is in the same file, else 0.
+ */
+uint32_t collect_line(struct line_collector *lines, string_id file, uint32_t line, uint32_t defined,
+                      uint64_t ticks);
+/*
+ * Reads the sources and puts files, lines and the instructions' positions in order. Sources that
+ * changed after recorded_us (CLOCK_REALTIME, 0: unknown) are noted.
+ */
+void finish_lines(struct line_collector *lines, const char *source_root, uint64_t recorded_us);
+void line_collector_release(struct line_collector *lines);
+
+/* One more line of annotation->notes. */
+void annotation_note(struct annotation *annotation, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
