@@ -13,7 +13,7 @@
 /* How well a name fits what was typed; the higher, the better. */
 enum fit { FIT_NONE, FIT_PART, FIT_LAST_PART, FIT_WITHOUT_ARGUMENTS, FIT_WHOLE };
 
-enum { NAMES_SHOWN = 5, NAME_SHOWN_BYTES = 80 };
+enum { NAMES_SHOWN = 5, NAMES_SHOWN_BYTES = 320 };
 
 struct candidate {
     string_id name;
@@ -109,14 +109,14 @@ static int fail_unknown(const struct profile *profile, const candidate_vec *cand
 static int fail_ambiguous(const struct profile *profile, const candidate_vec *candidates,
                           size_t count, const char *typed, struct error *err)
 {
-    char shown[(NAME_SHOWN_BYTES + 8) * NAMES_SHOWN];
-    size_t used = 0;
-    for (size_t i = 0; i < count && i < NAMES_SHOWN; i++)
-        used +=
-            (size_t)snprintf(shown + used, sizeof shown - used, "%s%.*s", i ? ", " : "",
-                             NAME_SHOWN_BYTES, profile_string(profile, candidates->items[i].name));
-    return error_set(err, ERROR_USAGE, "'%.80s' fits %zu functions: %s%s; write more of the name",
-                     typed, count, shown, count > NAMES_SHOWN ? ", …" : "");
+    char shown[NAMES_SHOWN_BYTES + 8 * NAMES_SHOWN];
+    size_t used = 0, names = count < NAMES_SHOWN ? count : NAMES_SHOWN;
+    for (size_t i = 0; i < names; i++)
+        used += (size_t)snprintf(shown + used, sizeof shown - used, "%s%.*s", i ? "; " : "",
+                                 (int)(NAMES_SHOWN_BYTES / names),
+                                 profile_string(profile, candidates->items[i].name));
+    return error_set(err, ERROR_USAGE, "'%.80s' fits %zu functions, write more of the name: %s%s",
+                     typed, count, shown, count > names ? "; …" : "");
 }
 
 int function_name_find(const struct profile *profile, const char *typed, const char *file_name,

@@ -47,8 +47,8 @@ struct annotating {
     vec(struct tick) ticks;
     vec(struct block) blocks;
     struct hash_index places;
-    const struct module *problem; /* a module with such ticks that can't be read */
-    uint64_t jit_ticks;
+    const struct module *problem;       /* a module with such ticks that can't be read */
+    uint64_t jit_ticks, nameless_ticks; /* in code made at run time, or without a symbol */
 };
 
 static bool is_function(const struct annotating *a, const struct frame *frame)
@@ -132,7 +132,7 @@ static uint32_t block_of(struct annotating *a, struct module *module, const stru
 }
 
 /* Finds the block of an address; false if its ticks are not the function's or can't be shown. */
-static bool place_tick(struct annotating *a, struct tick *tick, uint64_t *nameless)
+static bool place_tick(struct annotating *a, struct tick *tick)
 {
     struct module *module = a->modules->items.items[tick->module];
     struct named_frame frames[LIMIT_INLINE_DEPTH];
@@ -150,7 +150,7 @@ static bool place_tick(struct annotating *a, struct tick *tick, uint64_t *namele
         level_in(a, frames, naming_find(&a->naming, module, tick->address, frames)) < 0)
         return false;
     if (!module_symbol(module, tick->address, &symbol)) {
-        *nameless += tick->ticks;
+        a->nameless_ticks += tick->ticks;
         return false;
     }
     tick->block = block_of(a, module, &symbol);
@@ -170,15 +170,14 @@ static int block_compare(const void *left, const void *right)
 
 static void place_ticks(struct annotating *a)
 {
-    uint64_t nameless = 0;
     size_t kept = 0;
     for (size_t i = 0; i < a->ticks.count; i++)
-        if (place_tick(a, &a->ticks.items[i], &nameless))
+        if (place_tick(a, &a->ticks.items[i]))
             a->ticks.items[kept++] = a->ticks.items[i];
     a->ticks.count = kept;
-    if (nameless)
+    if (a->nameless_ticks)
         annotation_note(a->annotation, "%" PRIu64 " ticks fell on code that no symbol covers",
-                        nameless);
+                        a->nameless_ticks);
 }
 
 static uint64_t place_hash(const struct annotated_place *place)
@@ -407,6 +406,12 @@ static int nothing(const struct annotating *a, struct error *err)
         return error_set(
             err, ERROR_UNSUPPORTED,
             "%.200s is code that was made at run time: its instructions are not stored", name);
+    if (a->nameless_ticks)
+        return error_set(
+            err, ERROR_GONE,
+            "the symbol of %.200s is not there any more: its file was stripped, or the "
+            "debug file is gone",
+            name);
     if (kinds[FRAME_JAVASCRIPT])
         return error_set(err, ERROR_UNSUPPORTED,
                          "the recording has no lines of the JavaScript function %.200s, and "
