@@ -48,7 +48,7 @@ enum {
 
     /* Annotating. */
     LIMIT_CODE_BYTES = 1 << 24,        /* of one symbol, disassembled */
-    LIMIT_SOURCE_BYTES = 1 << 28,      /* a source file */
+    LIMIT_SOURCE_BYTES = 1 << 26,      /* a source file */
     LIMIT_SOURCE_LINES = 1 << 16,      /* from a function's first to its last line */
     LIMIT_SOURCE_LINE_BYTES = 1 << 10, /* what is shown of one */
 

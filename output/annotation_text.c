@@ -148,7 +148,7 @@ static void write_header(const struct printing *p)
                   percent(annotation->ticks, annotation->total), annotation->total);
     output_escaped(p->file, p->options->file_name);
     if (annotation->self != annotation->ticks)
-        output_printf(p->file, "; %" PRIu64 " are its own, the rest of what is inlined into it",
+        output_printf(p->file, "; %" PRIu64 " of its own, the rest of what is inlined into it",
                       annotation->self);
     output_text(p->file, ".\n");
     write_modules(p);

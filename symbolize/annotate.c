@@ -309,7 +309,7 @@ static bool add_instruction(struct annotating *a, const struct block *block,
         .line = line_of(a, &frames[level < 0 ? 0 : level], ticks),
     };
     vec_append(&a->annotation->instructions, row);
-    return level >= 0 && (size_t)level + 1 < count;
+    return level >= 0 && frames[count - 1].function != a->function;
 }
 
 static int disassemble(struct annotating *a, const struct block *block, struct annotated_code *code,

@@ -80,34 +80,52 @@ void line_collector_release(struct line_collector *lines)
     hash_release(&lines->files);
 }
 
-/* A regular file of a bearable size, or NULL. */
-static FILE *source_open_path(const char *path, struct stat *ret_status)
+struct source {
+    char *text; /* NULL: it can't be read */
+    size_t length;
+    uint64_t changed_s; /* its time of modification, CLOCK_REALTIME */
+};
+
+static void source_release(struct source *source)
 {
-    _cleanup_close_ int fd = elf_open_regular(path);
-    if (fd < 0 || fstat(fd, ret_status) || ret_status->st_size > LIMIT_SOURCE_BYTES)
-        return NULL;
-    FILE *file = fdopen(fd, "r");
-    if (file)
-        steal_fd(&fd);
-    return file;
+    free(source->text);
 }
 
-static FILE *source_open(const char *path, const char *root, struct stat *ret_status)
+/* As many bytes as a regular file says that it has, whatever it gives then; -1 if there are none.
+ */
+static int source_read_path(const char *path, struct source *ret_source)
+{
+    _cleanup_close_ int fd = elf_open_regular(path);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) || status.st_size <= 0 || status.st_size > LIMIT_SOURCE_BYTES)
+        return -1;
+    _cleanup_free_ char *text = xmalloc((size_t)status.st_size);
+    size_t length = 0;
+    for (ssize_t got = 1; got > 0 && length < (size_t)status.st_size; length += (size_t)got) {
+        got = read(fd, text + length, (size_t)status.st_size - length);
+        if (got < 0)
+            return -1;
+    }
+    *ret_source = (struct source){steal(&text), length, (uint64_t)status.st_mtim.tv_sec};
+    return 0;
+}
+
+static int source_read(const char *path, const char *root, struct source *ret_source)
 {
     static const char scheme[] = "file://";
-    FILE *file = NULL;
     if (!strncmp(path, scheme, sizeof scheme - 1))
         path += sizeof scheme - 1;
     if (root) {
         _cleanup_free_ char *below = xasprintf("%s/%s", root, path);
-        file = source_open_path(below, ret_status);
+        if (!source_read_path(below, ret_source))
+            return 0;
     }
-    return file ? file : source_open_path(path, ret_status);
+    return source_read_path(path, ret_source);
 }
 
-static string_id intern_source(struct strings *strings, char *text, size_t length)
+static string_id intern_source(struct strings *strings, const char *text, size_t length)
 {
-    while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+    if (length && text[length - 1] == '\r')
         length--;
     if (length <= LIMIT_SOURCE_LINE_BYTES)
         return strings_intern_length(strings, text, length);
@@ -120,18 +138,19 @@ static string_id intern_source(struct strings *strings, char *text, size_t lengt
 }
 
 /* Gives lines[0, count), which ascend, their text. */
-static void read_lines(FILE *file, struct strings *strings, struct annotated_line *lines,
-                       size_t count)
+static void set_texts(const struct source *source, struct strings *strings,
+                      struct annotated_line *lines, size_t count)
 {
-    _cleanup_free_ char *text = NULL;
-    size_t capacity = 0, at = 0;
-    uint32_t number = 0;
-    for (ssize_t length; at < count && (length = getline(&text, &capacity, file)) >= 0;) {
-        number++;
+    const char *text = source->text, *end = source->text + source->length;
+    size_t at = 0;
+    for (uint32_t number = 1; at < count && text < end; number++) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text));
+        const char *line_end = newline ? newline : end;
         while (at < count && lines[at].line < number)
             at++;
         if (at < count && lines[at].line == number)
-            lines[at].source = intern_source(strings, text, (size_t)length);
+            lines[at].source = intern_source(strings, text, (size_t)(line_end - text));
+        text = newline ? newline + 1 : end;
     }
 }
 
@@ -218,18 +237,17 @@ static void finish_file(struct annotation *annotation, line_vec *all,
 {
     struct annotated_file *file = &annotation->files.items[lines->file];
     const char *path = annotation_string(annotation, file->path);
-    struct stat status;
-    _cleanup_fclose_ FILE *source = source_open(path, source_root, &status);
+    _cleanup_(source_release) struct source source = {0};
     size_t first = all->count;
-    file->readable = source;
-    append_lines(all, lines, count, file, source);
-    if (!source) {
+    file->readable = !source_read(path, source_root, &source);
+    append_lines(all, lines, count, file, file->readable);
+    if (!file->readable) {
         annotation_note(annotation, "cannot read the source %s; --source-root can name its folder",
                         path);
         return;
     }
-    read_lines(source, &annotation->strings, all->items + first, all->count - first);
-    if (recorded_us && (uint64_t)status.st_mtim.tv_sec > recorded_us / 1000000)
+    set_texts(&source, &annotation->strings, all->items + first, all->count - first);
+    if (recorded_us && source.changed_s > recorded_us / 1000000)
         annotation_note(annotation, "%s changed after the recording: its lines may be others",
                         path);
 }

@@ -31,7 +31,8 @@ int disasm_new(uint16_t machine, bool intel, struct disasm **ret_disasm, struct 
 void disasm_free(struct disasm *disasm);
 /*
  * The instruction at the beginning of `code`, which lies at `address`; `size` bytes are left, at
- * least one. What can't be decoded is one byte, or one word on arm64, as "(bad)".
+ * least one. What can't be decoded is one byte, or one word on arm64, as "(bad)"; an instruction
+ * that the library is too old for is ".byte 0x62, …", with all its bytes.
  */
 struct instruction disasm_next(struct disasm *disasm, const uint8_t *code, size_t size,
                                uint64_t address);
