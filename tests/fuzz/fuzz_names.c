@@ -2,6 +2,7 @@
  * fuzz_names.c - names from outside: one linkage name, and the text of /proc/kallsyms.
  */
 #include "core/alloc.h"
+#include "core/bare_name.h"
 #include "symbolize/demangle.h"
 #include "symbolize/kernel_symbols.h"
 
@@ -25,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     _cleanup_free_ char *mangled = xstrndup((const char *)data, size);
     _cleanup_free_ char *name = demangle(mangled);
     if (!*name != !*mangled && mangled[0] != '@' && strncmp(mangled, ".llvm.", 6) != 0)
+        __builtin_trap();
+    if (bare_name_length(name) > strlen(name))
         __builtin_trap();
     read_kallsyms((const char *)data, size);
     return 0;
