@@ -47,7 +47,8 @@ enum {
     LIMIT_DEBUGDATA_BYTES = 1 << 27, /* .gnu_debugdata, inflated */
 
     /* Annotating. */
-    LIMIT_CODE_BYTES = 1 << 24,        /* of one symbol, disassembled */
+    LIMIT_CODE_BYTES = 1 << 22,        /* of one symbol, disassembled */
+    LIMIT_INSTRUCTIONS = 1 << 22,      /* of one function, with all its inlined copies */
     LIMIT_SOURCE_BYTES = 1 << 26,      /* a source file */
     LIMIT_SOURCE_LINES = 1 << 16,      /* from a function's first to its last line */
     LIMIT_SOURCE_LINE_BYTES = 1 << 10, /* what is shown of one */

@@ -320,9 +320,8 @@ static int disassemble(struct annotating *a, const struct block *block, struct a
     struct disasm *disasm;
     if (!bytes)
         return error_set(err, ERROR_FORMAT, "the file does not hold its code");
-    if (symbol->size > LIMIT_CODE_BYTES)
-        return error_set(err, ERROR_LIMIT, "%" PRIu64 " bytes are too much to disassemble",
-                         symbol->size);
+    if (symbol->size > LIMIT_CODE_BYTES || a->annotation->instructions.count > LIMIT_INSTRUCTIONS)
+        return error_set(err, ERROR_LIMIT, "there are too many");
     if (disasm_new(block->module->elf->machine, a->options->intel, &disasm, err))
         return -1;
     size_t at = first_tick(a, block);
