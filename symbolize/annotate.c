@@ -138,12 +138,12 @@ static bool place_tick(struct annotating *a, struct tick *tick)
     struct named_frame frames[LIMIT_INLINE_DEPTH];
     struct symbol symbol;
     if (!module->elf) {
-        if (module->problem && module != a->problem) {
+        if (module->problem) {
             a->problem = module;
             annotation_note(a->annotation, "left out: %s: %s", module->path, module->problem);
-        }
-        if (!module->problem && tick->own)
+        } else if (tick->own) {
             a->jit_ticks += tick->ticks;
+        }
         return false;
     }
     if (!tick->own &&
@@ -350,6 +350,9 @@ static void add_code(struct annotating *a, const struct block *block)
         .first = (uint32_t)annotation->instructions.count,
     };
     struct error err;
+    if (!a->profile->modules.items[block->module->index].build_id)
+        annotation_note(annotation, "%s had no build-id: it may be another file by now",
+                        block->module->path);
     annotation->ticks += block->ticks;
     annotation->self += block->self;
     if (disassemble(a, block, &code, &err))

@@ -27,7 +27,7 @@ uint32_t collect_line(struct line_collector *lines, string_id file, uint32_t lin
 void finish_lines(struct line_collector *lines, const char *source_root, uint64_t recorded_us);
 void line_collector_release(struct line_collector *lines);
 
-/* One more line of annotation->notes. */
+/* One more line of annotation->notes, if it is not there yet. */
 void annotation_note(struct annotation *annotation, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -21,7 +21,11 @@ void annotation_note(struct annotation *annotation, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    vec_append(&annotation->notes, strings_intern(&annotation->strings, text));
+    string_id note = strings_intern(&annotation->strings, text);
+    for (size_t i = 0; i < annotation->notes.count; i++)
+        if (annotation->notes.items[i] == note)
+            return;
+    vec_append(&annotation->notes, note);
 }
 
 static uint64_t file_hash(const void *context, uint32_t id)

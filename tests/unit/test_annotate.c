@@ -332,6 +332,18 @@ START_TEST(a_file_that_changed_is_refused_with_both_ids)
 }
 END_TEST
 
+START_TEST(a_file_without_a_build_id)
+{
+    struct fixture fixture = fixture_usual("${CC:-cc}", "-g -Wl,--build-id=none");
+    _cleanup_annotation_ struct annotation *annotation = annotated(&fixture, "outer");
+    ck_assert_uint_eq(annotation->ticks, 23);
+    ck_assert_uint_eq(annotation->notes.count, 1);
+    ck_assert_ptr_nonnull(
+        strstr(annotation_string(annotation, annotation->notes.items[0]), "had no build-id"));
+    fixture_end(&fixture);
+}
+END_TEST
+
 START_TEST(a_file_that_was_stripped)
 {
     struct fixture fixture = fixture_usual("${CC:-cc}", "-g -Wl,--version-script=hidden");
@@ -446,5 +458,5 @@ END_TEST
 UNIT_MAIN("annotate", a_function_with_what_is_inlined_into_it, arm64_code,
           inlined_copies_of_a_function, without_debug_information, a_separate_debug_file,
           a_tick_within_an_instruction, a_file_that_changed_is_refused_with_both_ids,
-          a_file_that_was_stripped, sources_that_are_gone_or_elsewhere, what_has_no_code,
-          lines_of_javascript)
+          a_file_without_a_build_id, a_file_that_was_stripped, sources_that_are_gone_or_elsewhere,
+          what_has_no_code, lines_of_javascript)
