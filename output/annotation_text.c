@@ -11,6 +11,7 @@
 #include "core/bare_name.h"
 #include "core/limits.h"
 #include "output/escape.h"
+#include "output/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -47,17 +48,6 @@ static struct printing printing_start(struct output_file *file, const struct ann
 static const char *text_of(const struct printing *p, string_id id)
 {
     return annotation_string(p->annotation, id);
-}
-
-static double percent(uint64_t part, uint64_t whole)
-{
-    return whole ? 100.0 * (double)part / (double)whole : 0;
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
 }
 
 /* "  %5d  %5.1f%%  ", blank without ticks. */
@@ -159,7 +149,7 @@ static void write_header(const struct printing *p)
     }
 }
 
-/* "f in libx.so, build-id 12ab…", of inlined copies with where they are inlined. */
+/* "[f in libx.so]: 12 ticks", of an inlined copy "[inlined into f in libx.so]: 12 ticks". */
 static void write_code_heading(const struct printing *p, const struct annotated_code *code)
 {
     output_printf(p->file, "\n %s[", p->bold);

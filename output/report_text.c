@@ -7,6 +7,7 @@
 
 #include "output/escape.h"
 #include "output/summary.h"
+#include "output/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -33,12 +34,6 @@ static void write_place(struct output_file *file, const char *source, uint32_t l
         output_printf(file, ":%u", line);
     if (line && column)
         output_printf(file, ":%u", column);
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] && *path != '[' ? slash + 1 : path;
 }
 
 static void write_function(struct output_file *file, const struct rows *rows, function_id function)
@@ -80,11 +75,6 @@ static void write_function(struct output_file *file, const struct rows *rows, fu
         output_text(file, "UNKNOWN");
         break;
     }
-}
-
-static double percent(uint64_t part, uint64_t whole)
-{
-    return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
 /* "  %5d  %5.1f%%  %5.1f%%  "; the third column is blank for ticks in libraries. */

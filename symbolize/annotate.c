@@ -235,12 +235,6 @@ static uint32_t line_of(struct annotating *a, const struct named_frame *frame, u
                         ticks);
 }
 
-static bool ends_in(const char *text, const char *end)
-{
-    size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && !strcmp(text + length - end_length, end);
-}
-
 /* The instruction, and behind it where it goes to if that is another function. */
 static string_id text_of(struct annotating *a, const struct block *block,
                          const struct instruction *instruction)
@@ -252,14 +246,14 @@ static string_id text_of(struct annotating *a, const struct block *block,
         !module_symbol(block->module, target, &symbol))
         return strings_intern(strings, instruction->text);
     const char *name = strings_get(strings, naming_demangle(&a->naming, symbol.name));
-    const char *stub = ends_in(symbol.name, "@plt") ? "@plt" : "";
     uint64_t into = target - symbol.address;
     _cleanup_free_ char *behind = into ? xasprintf("+0x%" PRIx64, into) : NULL;
     size_t length = bare_name_length(name);
-    if (*stub && ends_in(name, stub) && length == strlen(name))
-        length -= strlen(stub);
+    /* "@plt" or "[clone .cold]" behind the arguments: not the function itself. */
+    const char *arguments_end = strrchr(name + length, ')');
+    const char *mark = arguments_end ? strpbrk(arguments_end, "@[") : NULL;
     _cleanup_free_ char *text = xasprintf("%s <%.*s%s%s>", instruction->text, (int)length, name,
-                                          stub, behind ? behind : "");
+                                          mark ? mark : "", behind ? behind : "");
     return strings_intern(strings, text);
 }
 
