@@ -54,6 +54,8 @@ enum {
     LIMIT_SOURCE_LINE_BYTES = 1 << 10, /* what is shown of one */
 
     /* Files. */
+    LIMIT_LINE_BYTES = 1 << 24,  /* one line of a log; V8's hold the sources of scripts */
+    LIMIT_CODE_RANGES = 1 << 22, /* pieces of just-in-time code at one time */
     LIMIT_JSON_DEPTH =
         1 << 17, /* nested JSON; Chrome writes "children" nested in its .heapprofile */
 };

@@ -77,6 +77,20 @@ bool sequence_next(struct sequence_cursor *cursor, struct sample *ret_sample)
     return true;
 }
 
+bool sequence_take(struct sequence *sequence, struct sequence_cursor *cursor,
+                   struct sample *ret_sample)
+{
+    if (!sequence_next(cursor, ret_sample))
+        return false;
+    while (sequence->first != cursor->block) {
+        struct sequence_block *read = sequence->first;
+        sequence->first = read->next;
+        free(read);
+    }
+    sequence->count--;
+    return true;
+}
+
 void sequence_release(struct sequence *sequence)
 {
     for (struct sequence_block *block = sequence->first, *next; block; block = next) {

@@ -36,6 +36,9 @@ void sequence_append(struct sequence *sequence, const struct sample *sample);
 struct sequence_cursor sequence_begin(const struct sequence *sequence);
 /* Reads the next sample; false at the end. The sequence must not change meanwhile. */
 bool sequence_next(struct sequence_cursor *cursor, struct sample *ret_sample);
+/* The same, but drops what it reads, so that a copy needs no memory of its own. */
+bool sequence_take(struct sequence *sequence, struct sequence_cursor *cursor,
+                   struct sample *ret_sample);
 void sequence_release(struct sequence *sequence);
 
 #endif

@@ -114,6 +114,25 @@ START_TEST(samples_come_back_in_order)
 }
 END_TEST
 
+START_TEST(samples_that_are_taken_are_gone)
+{
+    struct sequence sequence = {0};
+    for (uint32_t i = 0; i < 100000; i++)
+        sequence_append(&sequence, &(struct sample){i * 1000, 0, i});
+    struct sequence_cursor cursor = sequence_begin(&sequence);
+    struct sample sample;
+    for (uint32_t i = 0; i < 100000; i++) {
+        ck_assert(sequence_take(&sequence, &cursor, &sample));
+        ck_assert_uint_eq(sample.node, i);
+        ck_assert_uint_eq(sequence.count, 100000 - i - 1);
+        ck_assert_ptr_eq(sequence.first, cursor.block);
+    }
+    ck_assert(!sequence_take(&sequence, &cursor, &sample));
+    ck_assert_ptr_eq(sequence.first, sequence.last);
+    sequence_release(&sequence);
+}
+END_TEST
+
 START_TEST(threads_are_found_by_pid_and_tid)
 {
     struct profile *profile = profile_new();
@@ -144,5 +163,5 @@ END_TEST
 
 UNIT_MAIN("profile", strings_are_interned_once, a_string_ends_at_its_first_nul,
           equal_stacks_are_one_node, totals_sum_descendants, idle_is_not_summed,
-          samples_come_back_in_order, threads_are_found_by_pid_and_tid,
-          lines_and_addresses_accumulate)
+          samples_come_back_in_order, samples_that_are_taken_are_gone,
+          threads_are_found_by_pid_and_tid, lines_and_addresses_accumulate)
