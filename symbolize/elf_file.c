@@ -1,9 +1,11 @@
 /*
  * elf_file.c - libelf behind a narrow, checked interface.
  *
- * Files are mapped (ELF_C_READ_MMAP): a recording of node touches a few MB of its 90. Whoever
- * truncates one meanwhile gets zeros read (core/bus_guard.h). Not defended: whoever rewrites one
- * while its names are read can make memprof read past the end of a string.
+ * Files are mapped: a recording of node touches a few MB of its 90. The mapping is ours and not
+ * libelf's, so that it is known which memory can be given back; it is private and writable,
+ * because libelf changes section headers in place. Whoever truncates a file meanwhile gets zeros
+ * read (core/bus_guard.h). Not defended: whoever rewrites one while its names are read can make
+ * memprof read past the end of a string.
  */
 #include "symbolize/elf_file.h"
 
@@ -15,6 +17,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,7 +136,12 @@ int elf_file_open(int fd, const char *name, struct elf_file **ret_file, struct e
     struct elf_file *file = xcalloc(1, sizeof *file);
     file->fd = -1;
     file->size = (uint64_t)status.st_size;
-    file->elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+    void *image = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    if (image != MAP_FAILED)
+        file->mapping = image;
+    file->elf = file->mapping ? elf_memory(file->mapping, (size_t)status.st_size)
+                              : elf_begin(fd, ELF_C_READ, NULL);
     if (open_elf(file, name, ret_file, err)) {
         elf_file_free(file);
         return -1;
@@ -163,10 +171,35 @@ void elf_file_free(struct elf_file *file)
     if (!file)
         return;
     elf_end(file->elf);
+    if (file->mapping)
+        munmap(file->mapping, file->size);
     if (file->fd >= 0)
         close(file->fd);
     vec_release(&file->loads);
     free(file);
+}
+
+static void forget_range(const struct elf_file *file, uint64_t start, uint64_t end)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    start = (start + page - 1) & ~(page - 1);
+    end = end < file->size ? end & ~(page - 1) : file->size;
+    if (start < end)
+        madvise((char *)file->mapping + start, end - start, MADV_DONTNEED);
+}
+
+/* libelf notes in the section headers, in our private copy of their pages, what it inflated. */
+void elf_file_forget(struct elf_file *file)
+{
+    GElf_Ehdr header;
+    size_t count;
+    if (!file->mapping || !gelf_getehdr(file->elf, &header) || elf_getshdrnum(file->elf, &count))
+        return;
+    uint64_t headers_end = header.e_shoff + count * header.e_shentsize;
+    if (header.e_shoff > file->size || headers_end > file->size)
+        return;
+    forget_range(file, 0, header.e_shoff);
+    forget_range(file, headers_end, UINT64_MAX);
 }
 
 /* ".debug_x" also matches ".zdebug_x", GNU's older way to compress it. */

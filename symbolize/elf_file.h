@@ -30,6 +30,7 @@ struct elf_file {
     uint64_t size;
     const uint8_t *image; /* the whole file in memory, owned by elf; NULL when there is none */
     size_t image_size;
+    void *mapping; /* owned: the mapping of the file; NULL for an image in memory */
     vec(struct elf_load) loads;
 };
 
@@ -48,6 +49,8 @@ int elf_file_open(int fd, const char *name, struct elf_file **ret_file, struct e
 int elf_file_open_memory(const void *image, size_t size, const char *name,
                          struct elf_file **ret_file, struct error *err);
 void elf_file_free(struct elf_file *file);
+/* Gives back the memory that the pages read so far take; they are read again when asked for. */
+void elf_file_forget(struct elf_file *file);
 
 /*
  * A section by name, inflated if it is compressed (".zdebug_x" stands for ".debug_x").

@@ -56,6 +56,7 @@ struct space {
 struct modules {
     vec(struct module *) items; /* [0] is the kernel */
     uint32_t generations;
+    bool once; /* names are asked for in one pass: no table is kept for a later one */
 };
 
 /* One mapping, as PERF_RECORD_MMAP2 or a line of /proc/PID/maps tells it. */

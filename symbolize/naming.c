@@ -27,7 +27,9 @@ static bool has_section(struct elf_file *file, const char *name)
     return elf_file_section(file, name, &section);
 }
 
-static struct symbolic *symbolic_new(const struct module *module)
+/* `wanted`: the only addresses that will be asked for; NULL: any. */
+static struct symbolic *symbolic_new(const struct module *module, const uint64_t *wanted,
+                                     size_t wanted_count)
 {
     struct symbolic *symbolic = xcalloc(1, sizeof *symbolic);
     if (module->kind == MODULE_KERNEL)
@@ -38,8 +40,8 @@ static struct symbolic *symbolic_new(const struct module *module)
     if (!own_dwarf || !has_section(module->elf, ".symtab"))
         symbolic->debug = debug_file_find(module);
     struct elf_file *files[] = {module->elf, symbolic->debug};
-    symbolic->symbols = symbols_new(files, symbolic->debug ? 2 : 1);
-    struct elf_file *described = own_dwarf ? module->elf : symbolic->debug;
+    symbolic->symbols = symbols_new_for(files, symbolic->debug ? 2 : 1, wanted, wanted_count);
+    struct elf_file *described = own_dwarf ? module->elf : wanted ? NULL : symbolic->debug;
     if (described) {
         symbolic->alt = debug_file_find_alt(described, module);
         symbolic->dwarf = dwarf_new(described, symbolic->alt, module->pid);
@@ -63,8 +65,28 @@ void symbolic_free(struct symbolic *symbolic)
 static const struct symbolic *symbolic_of(struct module *module)
 {
     if (!module->symbolic)
-        module->symbolic = symbolic_new(module);
+        module->symbolic = symbolic_new(module, NULL, 0);
     return module->symbolic;
+}
+
+void module_prepare(struct module *module, const uint64_t *wanted, size_t count)
+{
+    if (!module->symbolic)
+        module->symbolic = symbolic_new(module, wanted, count);
+}
+
+void module_forget(struct module *module, bool last)
+{
+    if (!module->symbolic)
+        return;
+    struct elf_file *files[] = {module->elf, module->symbolic->debug, module->symbolic->alt};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i])
+            elf_file_forget(files[i]);
+    if (last) {
+        symbolic_free(module->symbolic);
+        module->symbolic = NULL;
+    }
 }
 
 bool module_symbol(struct module *module, uint64_t address, struct symbol *ret_symbol)

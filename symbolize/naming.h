@@ -55,6 +55,14 @@ string_id naming_file(struct strings *names, const char *path);
 
 /* The symbol that covers an address in a module; false when none does. */
 bool module_symbol(struct module *module, uint64_t address, struct symbol *ret_symbol);
+/*
+ * For a caller that asks for some addresses of a module once, and in little memory: makes its
+ * tables for these addresses alone, without lines and inlined calls of separate debug files, which
+ * inflate to many times the memory of all the rest. Nothing is done if it has tables already.
+ */
+void module_prepare(struct module *module, const uint64_t *wanted, size_t count);
+/* Gives back the pages of its files that were read, and with `last` its tables, too. */
+void module_forget(struct module *module, bool last);
 /* Frees a module's tables; called by modules_free. */
 void symbolic_free(struct symbolic *symbolic);
 

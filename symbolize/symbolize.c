@@ -11,6 +11,7 @@
  */
 #include "symbolize/symbolize.h"
 
+#include "core/limits.h"
 #include "symbolize/address_sort.h"
 #include "symbolize/naming.h"
 #include "symbolize/symbols.h"
@@ -22,15 +23,19 @@ struct run { /* the new frames that stand for one raw frame: pass.frames[first, 
 };
 
 struct pass {
-    const struct profile *raw;
+    struct profile *raw;
     struct profile *named;
     struct modules *modules;
     struct run *runs;      /* by raw frame */
     module_id *module_ids; /* by position in modules, 0: not yet added */
     vec(frame_id) frames;
     struct naming naming;
-    node_id *nodes; /* by raw node */
+    node_id *nodes;       /* by raw node */
+    vec(uint64_t) wanted; /* with modules->once: the addresses of the module at hand */
 };
+
+/* With modules->once, after so many look-ups the pages of the files are given back. */
+enum { FORGET_AFTER = 32 };
 
 bool module_has_symbol(struct module *module, const char *name)
 {
@@ -136,6 +141,30 @@ static int module_compare(const void *left, const void *right)
     return (a->address > b->address) - (a->address < b->address);
 }
 
+static struct module *module_at(const struct pass *pass, uint64_t position)
+{
+    return position < pass->modules->items.count ? pass->modules->items.items[position] : NULL;
+}
+
+/* Makes the tables of the first module in `order`, for its addresses alone. */
+static void prepare(struct pass *pass, const struct address_item *order, size_t count)
+{
+    struct module *module = module_at(pass, order->size);
+    pass->wanted.count = 0;
+    for (size_t i = 0; i < count && order[i].size == order->size; i++)
+        vec_append(&pass->wanted, order[i].address);
+    if (module)
+        module_prepare(module, pass->wanted.items, pass->wanted.count);
+}
+
+/* Gives back what the look-ups in a module took; all of it after the last one. */
+static void forget(struct pass *pass, uint32_t position, bool last)
+{
+    struct module *module = module_at(pass, position);
+    if (module)
+        module_forget(module, last);
+}
+
 static void expand_frames(struct pass *pass)
 {
     const struct profile *raw = pass->raw;
@@ -148,9 +177,16 @@ static void expand_frames(struct pass *pass)
     pass->runs = xcalloc(raw->frames.count, sizeof *pass->runs);
     pass->module_ids = xcalloc(pass->modules->items.count, sizeof *pass->module_ids);
     pass->named->quality.unknown_frames = 0;
-    for (size_t i = 0; i < raw->frames.count; i++)
+    for (size_t i = 0; i < raw->frames.count; i++) {
+        bool first = !i || order[i].size != order[i - 1].size;
+        if (first && pass->modules->once)
+            prepare(pass, order + i, raw->frames.count - i);
         if (order[i].tag)
             expand_frame(pass, order[i].tag);
+        bool last = i + 1 == raw->frames.count || order[i].size != order[i + 1].size;
+        if (pass->modules->once && (last || i % FORGET_AFTER == 0))
+            forget(pass, order[i].size, last);
+    }
 }
 
 /* The metric whose values are ticks of the leaf's line and address. */
@@ -206,7 +242,7 @@ static void carry_values(struct pass *pass)
 
 static void carry_samples(struct pass *pass)
 {
-    const struct profile *raw = pass->raw;
+    struct profile *raw = pass->raw;
     _cleanup_free_ thread_id *threads = xcalloc(raw->threads.count, sizeof *threads);
     for (size_t i = 0; i < raw->threads.count; i++) {
         const struct thread *thread = &raw->threads.items[i];
@@ -215,7 +251,8 @@ static void carry_samples(struct pass *pass)
         pass->named->threads.items[threads[i]].ticks += thread->ticks;
     }
     struct sequence_cursor cursor = sequence_begin(&raw->samples);
-    for (struct sample sample; sequence_next(&cursor, &sample);) {
+    for (struct sample sample; pass->modules->once ? sequence_take(&raw->samples, &cursor, &sample)
+                                                   : sequence_next(&cursor, &sample);) {
         sample.node = pass->nodes[sample.node];
         if (sample.thread < raw->threads.count)
             sample.thread = threads[sample.thread];
@@ -256,7 +293,7 @@ static void carry_meta(struct pass *pass)
     named->quality.note = carry(pass, named->quality.note);
 }
 
-struct profile *symbolize_profile(const struct profile *raw, struct modules *modules)
+struct profile *symbolize_profile(struct profile *raw, struct modules *modules)
 {
     struct pass pass = {.raw = raw, .named = profile_new(), .modules = modules};
     naming_init(&pass.naming, &pass.named->strings);
@@ -271,5 +308,6 @@ struct profile *symbolize_profile(const struct profile *raw, struct modules *mod
     free(pass.nodes);
     vec_release(&pass.frames);
     naming_release(&pass.naming);
+    vec_release(&pass.wanted);
     return pass.named;
 }

@@ -14,9 +14,10 @@
 /*
  * `raw` was recorded over `modules`: the module ids of its frames are positions in
  * modules->items. Returns a new profile (the caller frees it) with everything of `raw`; raw is
- * left as it is. Modules keep their tables for later calls.
+ * left as it is. Modules keep their tables for later calls. With modules->once neither holds: the
+ * samples of `raw` are moved, and the memory for tables and files is given back on the way.
  */
-struct profile *symbolize_profile(const struct profile *raw, struct modules *modules);
+struct profile *symbolize_profile(struct profile *raw, struct modules *modules);
 
 /* The module's own symbols contain `name`. */
 bool module_has_symbol(struct module *module, const char *name);

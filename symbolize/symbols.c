@@ -217,13 +217,78 @@ static bool symbol_is_code(const struct symbols *symbols, const struct source *s
            !name_is_mark(source->strings + symbol->st_name);
 }
 
-static void collect_keys(const struct symbols *symbols, const struct source *source, key_vec *keys)
+/*
+ * The addresses that are asked for, or NULL for all. What covers none of them matters only as the
+ * end of a symbol without a size: that is the nearest one that starts at or before an address.
+ */
+struct wanted {
+    const uint64_t *addresses;
+    size_t count;
+    uint64_t *nearest; /* by address: the highest start of a symbol up to it */
+    struct elf_file *const *files;
+    size_t file_count;
+};
+
+/* Whole tables were walked for a few addresses. */
+static void forget_files(const struct wanted *wanted)
+{
+    for (size_t i = 0; wanted->addresses && i < wanted->file_count; i++)
+        elf_file_forget(wanted->files[i]);
+}
+
+/* The first wanted address at or above a symbol's start. */
+static size_t wanted_from(const struct wanted *wanted, uint64_t start)
+{
+    size_t low = 0, high = wanted->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (wanted->addresses[middle] < start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void find_nearest(const struct symbols *symbols, struct wanted *wanted)
+{
+    wanted->nearest = xcalloc(wanted->count, sizeof *wanted->nearest);
+    for (size_t i = 0; i < symbols->sources.count; i++) {
+        const struct source *source = &symbols->sources.items[i];
+        for (uint32_t j = 0; j < source->count; j++) {
+            Elf64_Sym symbol = symbol_at(source, j);
+            bool function;
+            size_t at = wanted_from(wanted, symbol.st_value);
+            if (at < wanted->count && symbol.st_value > wanted->nearest[at] &&
+                symbol_is_code(symbols, source, &symbol, &function))
+                wanted->nearest[at] = symbol.st_value;
+        }
+        forget_files(wanted);
+    }
+    for (size_t i = 1; i < wanted->count; i++)
+        if (wanted->nearest[i] < wanted->nearest[i - 1])
+            wanted->nearest[i] = wanted->nearest[i - 1];
+}
+
+static bool is_wanted(const struct wanted *wanted, const Elf64_Sym *symbol)
+{
+    if (!wanted->addresses)
+        return true;
+    size_t at = wanted_from(wanted, symbol->st_value);
+    return at < wanted->count &&
+           (wanted->addresses[at] < add_saturated(symbol->st_value, symbol->st_size) ||
+            wanted->nearest[at] == symbol->st_value);
+}
+
+static void collect_keys(const struct symbols *symbols, const struct source *source,
+                         const struct wanted *wanted, key_vec *keys)
 {
     for (uint32_t i = 0; i < source->count; i++) {
         Elf64_Sym symbol = symbol_at(source, i);
         bool function;
-        if (!symbol_is_code(symbols, source, &symbol, &function))
+        if (!is_wanted(wanted, &symbol) || !symbol_is_code(symbols, source, &symbol, &function))
             continue;
+        vec_reserve(keys, keys->count + 1);
         keys->items[keys->count++] = (struct address_item){
             .address = symbol.st_value,
             .size = symbol.st_size < UINT32_MAX ? (uint32_t)symbol.st_size : UINT32_MAX,
@@ -321,7 +386,14 @@ static void link_outer(struct symbols *symbols)
 
 struct symbols *symbols_new(struct elf_file *const *files, size_t count)
 {
+    return symbols_new_for(files, count, NULL, 0);
+}
+
+struct symbols *symbols_new_for(struct elf_file *const *files, size_t count,
+                                const uint64_t *addresses, size_t address_count)
+{
     struct symbols *symbols = xcalloc(1, sizeof *symbols);
+    struct wanted wanted = {addresses, address_count, NULL, files, count};
     key_vec keys = {0};
     for (size_t i = 0; i < count; i++) {
         add_file(symbols, files[i]);
@@ -329,9 +401,16 @@ struct symbols *symbols_new(struct elf_file *const *files, size_t count)
     }
     if (count)
         add_plt(symbols, files[0]);
-    vec_reserve(&keys, symbols->refs);
-    for (size_t i = 0; i < symbols->sources.count; i++)
-        collect_keys(symbols, &symbols->sources.items[i], &keys);
+    forget_files(&wanted);
+    if (addresses)
+        find_nearest(symbols, &wanted);
+    else
+        vec_reserve(&keys, symbols->refs);
+    for (size_t i = 0; i < symbols->sources.count; i++) {
+        collect_keys(symbols, &symbols->sources.items[i], &wanted, &keys);
+        forget_files(&wanted);
+    }
+    free(wanted.nearest);
     address_sort(keys.items, keys.count);
     symbols->starts = xreallocarray(NULL, keys.count, sizeof *symbols->starts);
     symbols->entries = xreallocarray(NULL, keys.count, sizeof *symbols->entries);

@@ -20,6 +20,13 @@ struct symbols;
 
 /* `files`: the module's own file and its separate debug file, if any; both outlive the result. */
 struct symbols *symbols_new(struct elf_file *const *files, size_t count);
+/*
+ * The same for `wanted` addresses only, which ascend: symbols that cover none of them are left out,
+ * so that naming a few addresses of a large file takes little memory. A size that is guessed may
+ * be larger than in the whole table.
+ */
+struct symbols *symbols_new_for(struct elf_file *const *files, size_t count, const uint64_t *wanted,
+                                size_t wanted_count);
 void symbols_free(struct symbols *symbols);
 /* The symbol that covers an address; false when none does. */
 bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol *ret_symbol);

@@ -1,3 +1,4 @@
+#include "symbolize/file_offsets.h"
 #include "symbolize/kernel_symbols.h"
 #include "symbolize/symbolize.h"
 #include "symbolize/symbols.h"
@@ -199,6 +200,39 @@ START_TEST(inlined_frames_expand)
     ck_assert_uint_eq(line_ticks(named, inner, 5), 11);
     ck_assert_uint_eq(address_ticks(named), profile_sum(recording.raw, 0));
     ck_assert_uint_eq(named->quality.unknown_frames, 0);
+    profile_free(named);
+    recording_end(&recording);
+}
+END_TEST
+
+/* What is looked up once and dropped has the same names, and gives away its samples. */
+START_TEST(names_in_one_pass)
+{
+    struct recording recording = recording_start("-g");
+    for (uint64_t i = 0; i < 200; i++) {
+        node_id node = add_ticks(&recording, 0,
+                                 raw_frame(&recording, mark(&recording, "mark_inner") + i % 64), 1);
+        sequence_append(&recording.raw->samples, &(struct sample){i * 1000, 0, node});
+    }
+    add_ticks(&recording, 0, raw_frame(&recording, mark(&recording, "mark_outer")), 4);
+    struct profile *kept = symbolize_profile(recording.raw, recording.modules);
+    ck_assert_uint_eq(recording.raw->samples.count, 200);
+    recording.modules->once = true;
+    for (size_t i = 0; i < recording.modules->items.count; i++) {
+        symbolic_free(recording.modules->items.items[i]->symbolic);
+        recording.modules->items.items[i]->symbolic = NULL;
+    }
+    struct profile *named = symbolize_profile(recording.raw, recording.modules);
+    ck_assert_uint_eq(recording.raw->samples.count, 0);
+    ck_assert_uint_eq(named->samples.count, 200);
+    ck_assert_uint_eq(named->nodes.count, kept->nodes.count);
+    for (node_id i = 0; i < named->nodes.count; i++) {
+        const struct frame *a = profile_frame_of(named, i), *b = profile_frame_of(kept, i);
+        ck_assert_str_eq(profile_string(named, a->function), profile_string(kept, b->function));
+        ck_assert_uint_eq(a->line, b->line);
+        ck_assert_uint_eq(profile_self(named, 0, i), profile_self(kept, 0, i));
+    }
+    profile_free(kept);
     profile_free(named);
     recording_end(&recording);
 }
@@ -476,6 +510,34 @@ START_TEST(a_file_that_changed_is_not_taken_for_the_recorded_one)
 }
 END_TEST
 
+/* lld places segments so that an offset in the file is no address. */
+START_TEST(names_by_offsets_in_files)
+{
+    struct recording recording = recording_start("-g0 -fuse-ld=lld");
+    uint64_t pc = mark(&recording, "mark_inner");
+    const struct segment *segment = space_find(&recording.space, pc);
+    uint64_t offset = pc - segment->start + segment->file_offset;
+    ck_assert_uint_ne(offset, pc - segment->bias);
+    struct profile *raw = profile_new();
+    metric_id cpu = profile_add_metric(raw, "cpu", "ticks");
+    module_id module = profile_add_module(raw, segment->module->path, "");
+    struct frame frame = {.kind = FRAME_NATIVE, .module = module, .address = offset};
+    node_id known = profile_add_node(raw, 0, profile_add_frame(raw, &frame));
+    frame.address = 1 << 30;
+    node_id outside = profile_add_node(raw, 0, profile_add_frame(raw, &frame));
+    profile_add_self(raw, cpu, known, 3);
+    profile_add_self(raw, cpu, outside, 2);
+    sequence_append(&raw->samples, &(struct sample){1000, 0, known});
+    struct profile *named = symbolize_file_offsets(raw);
+    ck_assert_uint_eq(profile_self(named, 0, child(named, 0, "app::outer(int)")), 3);
+    ck_assert_uint_eq(profile_self(named, 0, child(named, 0, "")), 2);
+    ck_assert_uint_eq(named->samples.count, 1);
+    profile_free(named);
+    profile_free(raw);
+    recording_end(&recording);
+}
+END_TEST
+
 START_TEST(an_empty_recording)
 {
     struct modules *modules = modules_new();
@@ -488,8 +550,8 @@ START_TEST(an_empty_recording)
 }
 END_TEST
 
-UNIT_MAIN("symbolize", inlined_frames_expand, symbols_alone_name_functions,
+UNIT_MAIN("symbolize", inlined_frames_expand, names_in_one_pass, symbols_alone_name_functions,
           a_separate_debug_file_is_used, libraries_vdso_and_anonymous_memory, kernel_functions,
           everything_else_is_carried_over, modules_are_asked_for_symbols,
           modules_of_a_stored_profile, a_file_that_changed_is_not_taken_for_the_recorded_one,
-          an_empty_recording)
+          names_by_offsets_in_files, an_empty_recording)

@@ -100,6 +100,49 @@ static int compare_with_libdwfl(const char *path, int addresses)
     return sum.named;
 }
 
+static int address_compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* A table for few addresses says of them what the whole one says. */
+static void compare_wanted(const char *path, size_t count)
+{
+    struct elf_file *file = open_file(path);
+    struct symbols *whole = symbols_new(&file, 1);
+    struct elf_section text;
+    ck_assert(elf_file_section(file, ".text", &text));
+    uint64_t *wanted = xcalloc(count, sizeof *wanted);
+    srandom(11);
+    for (size_t i = 0; i < count; i++)
+        wanted[i] = text.vaddr + ((uint64_t)random() << 16 ^ (uint64_t)random()) % text.size;
+    qsort(wanted, count, sizeof *wanted, address_compare);
+    struct symbols *few = symbols_new_for(&file, 1, wanted, count);
+    int named = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct symbol expected = {.name = NULL}, found = {.name = NULL};
+        ck_assert_int_eq(symbols_find(whole, wanted[i], &expected),
+                         symbols_find(few, wanted[i], &found));
+        ck_assert_pstr_eq(found.name, expected.name);
+        ck_assert_uint_eq(found.address, expected.address);
+        ck_assert_uint_ge(found.size, expected.size);
+        named += found.name != NULL;
+    }
+    ck_assert_int_gt(named, (int)count / 2);
+    free(wanted);
+    symbols_free(few);
+    symbols_free(whole);
+    elf_file_free(file);
+}
+
+START_TEST(a_table_for_few_addresses)
+{
+    compare_wanted("/proc/self/exe", 1);
+    compare_wanted("/proc/self/exe", 500);
+}
+END_TEST
+
 START_TEST(this_program_agrees_with_libdwfl)
 {
     ck_assert_int_gt(compare_with_libdwfl("/proc/self/exe", 3000), 2000);
@@ -353,7 +396,7 @@ START_TEST(a_debug_file_adds_its_symbols)
 }
 END_TEST
 
-UNIT_MAIN("symbols", overlaps_are_resolved, this_program_agrees_with_libdwfl,
-          libc_agrees_with_libdwfl, a_large_executable_agrees_with_libdwfl,
-          each_function_of_nm_is_found, stubs_have_names, mini_debug_info_is_read,
-          a_debug_file_adds_its_symbols)
+UNIT_MAIN("symbols", a_table_for_few_addresses, overlaps_are_resolved,
+          this_program_agrees_with_libdwfl, libc_agrees_with_libdwfl,
+          a_large_executable_agrees_with_libdwfl, each_function_of_nm_is_found, stubs_have_names,
+          mini_debug_info_is_read, a_debug_file_adds_its_symbols)
