@@ -4,9 +4,9 @@
 #include "output/report.h"
 
 #include "cmd/command.h"
+#include "cmd/load.h"
 #include "cmd/options.h"
 #include "cmd/options_scan.h"
-#include "output/format.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -73,7 +73,8 @@ const struct argp report_argp = {
     .parser = parse_option,
     .args_doc = "FILE",
     .doc = "Print where the time and the memory of a recording went. FILE is a .cpuprofile of "
-           "memprof, Node.js or Chrome; - is standard input.",
+           "memprof, Node.js or Chrome, a log of node --prof, or the text of perf script; - is "
+           "standard input.",
     .children = children,
 };
 
@@ -93,7 +94,7 @@ static int report(const struct report_options *options, bool json, struct error 
 {
     _cleanup_profile_ struct profile *profile = NULL;
     _cleanup_(output_file_release) struct output_file file = {.fd = -1};
-    if (profile_read(options->file_name, &profile, err) < 0 ||
+    if (profile_load(options->file_name, &profile, err) < 0 ||
         thread_check(profile, options, err) < 0 || output_file_open("-", &file, err) < 0)
         return -1;
     if (json)

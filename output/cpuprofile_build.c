@@ -14,6 +14,7 @@
 #include "output/cpuprofile_raw.h"
 
 #include "core/limits.h"
+#include "output/digits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -214,14 +215,6 @@ static enum frame_kind kind_by_name(const struct profile *profile, const struct 
     return node->script && node->line ? FRAME_JAVASCRIPT : FRAME_RUNTIME;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* file:///a%20b → /a b */
 static string_id path_of_url(struct profile *profile, string_id url)
 {
@@ -233,10 +226,10 @@ static string_id path_of_url(struct profile *profile, string_id url)
     _cleanup_free_ char *path = xmalloc(strlen(text) + 1);
     size_t used = 0;
     while (*text) {
-        int high = *text == '%' ? hex_value(text[1]) : -1;
-        int low = high >= 0 ? hex_value(text[2]) : -1;
-        path[used++] = low >= 0 ? (char)(high * 16 + low) : *text;
-        text += low >= 0 ? 3 : 1;
+        unsigned high = *text == '%' ? digit_value(text[1]) : 16;
+        unsigned low = high < 16 ? digit_value(text[2]) : 16;
+        path[used++] = low < 16 ? (char)(high * 16 + low) : *text;
+        text += low < 16 ? 3 : 1;
     }
     return strings_intern_length(&profile->strings, path, used);
 }

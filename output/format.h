@@ -10,19 +10,24 @@
 #include "core/error.h"
 #include "core/profile.h"
 #include "output/file.h"
+#include "output/text_lines.h"
 
 struct format {
     const char *name;
-    const char *suffix; /* ".cpuprofile" */
+    const char *suffix; /* ".cpuprofile"; NULL for what is only read */
     /* Whether the first bytes of a file look like this format. */
     bool (*matches)(const char *head, size_t length);
     int (*read)(const char *text, size_t length, const char *name, struct profile **ret_profile,
                 struct error *err);
     int (*write)(struct output_file *file, const struct profile *profile,
                  const struct write_options *options, struct error *err);
+    /* In place of read, for texts that are streamed line by line and never held whole. */
+    int (*read_lines)(struct text_lines *lines, struct profile **ret_profile, struct error *err);
+    /* Its raw frames hold offsets in files (symbolize/file_offsets.h). */
+    bool file_offsets;
 };
 
-/* By the suffix of a path; NULL when there is none. */
+/* What a file is written as, by the suffix of its path; NULL when there is none. */
 const struct format *format_for_path(const char *path);
 
 /*
@@ -30,5 +35,8 @@ const struct format *format_for_path(const char *path);
  * the offset for malformed input.
  */
 int profile_read(const char *path, struct profile **ret_profile, struct error *err);
+/* The same; *ret_format is the format that it was. */
+int profile_read_format(const char *path, struct profile **ret_profile,
+                        const struct format **ret_format, struct error *err);
 
 #endif

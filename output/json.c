@@ -10,6 +10,7 @@
 #include "output/json.h"
 
 #include "core/limits.h"
+#include "output/digits.h"
 #include "output/utf8.h"
 
 #include <stdlib.h>
@@ -142,27 +143,11 @@ static inline bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The four digits after \u, or -1. */
 static int32_t hex_unit(const char *at, const char *end)
 {
-    if (end - at < 4)
-        return -1;
-    int32_t unit = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(at[i]);
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
+    uint64_t unit;
+    return end - at >= 4 && number_read(at, 4, 16, &unit) ? (int32_t)unit : -1;
 }
 
 /* The bytes of the escape at a backslash; 0 when there is no such escape. */
@@ -402,19 +387,6 @@ bool json_key_is(const struct json_string *key, const char *text)
         return key->length == length && !memcmp(key->text, text, length);
     char buffer[64];
     return json_unescape(key, buffer, sizeof buffer) == length && !memcmp(buffer, text, length);
-}
-
-static size_t utf8_encode(uint32_t character, char *out)
-{
-    if (character < 0x80) {
-        out[0] = (char)character;
-        return 1;
-    }
-    size_t length = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
-    for (size_t i = length; --i > 0; character >>= 6)
-        out[i] = (char)(0x80 | (character & 0x3f));
-    out[0] = (char)((0xf00u >> length & 0xff) | character);
-    return length;
 }
 
 /* Decodes the escape at a backslash, which json_string_read has checked; *at moves behind it. */

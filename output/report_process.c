@@ -191,10 +191,13 @@ static void write_quality(struct output_file *file, const struct profile *profil
                       "  %9.1f%%  coverage: %.2f s sampled of %.2f s that the kernel accounted\n",
                       fmin(quality->coverage, 1e9) * 100, fmin(quality->sampled_cpu_s, 1e15),
                       fmin(quality->target_cpu_s, 1e15));
-    char rss[VALUE_CHARACTERS];
-    format_bytes((double)quality->profiler_rss_peak, false, rss);
-    output_printf(file, "  %8.2f s  CPU time of the profiler, peak RSS %s\n",
-                  fmin(quality->profiler_cpu_s, 1e15), rss);
+    /* Files of other tools don't tell what the profiler took. */
+    if (quality->profiler_cpu_s > 0 || quality->profiler_rss_peak) {
+        char rss[VALUE_CHARACTERS];
+        format_bytes((double)quality->profiler_rss_peak, false, rss);
+        output_printf(file, "  %8.2f s  CPU time of the profiler, peak RSS %s\n",
+                      fmin(quality->profiler_cpu_s, 1e15), rss);
+    }
     if (quality->sampler) {
         output_text(file, "  sampled by ");
         output_escaped(file, profile_string(profile, quality->sampler));

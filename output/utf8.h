@@ -1,5 +1,6 @@
 /*
- * utf8.h - one step of a strict UTF-8 decoder, for what must be valid text when it goes out.
+ * utf8.h - one step of a strict UTF-8 decoder, for what must be valid text when it goes out, and
+ * of an encoder.
  */
 #ifndef MEMPROF_OUTPUT_UTF8_H
 #define MEMPROF_OUTPUT_UTF8_H
@@ -28,6 +29,20 @@ static inline size_t utf8_decode(const char *text, uint32_t *ret_character)
         character > 0x10ffff)
         return 0;
     *ret_character = character;
+    return length;
+}
+
+/* Encodes a character up to 0x10ffff into `out`, which has room for 4 bytes; returns the length. */
+static inline size_t utf8_encode(uint32_t character, char *out)
+{
+    if (character < 0x80) {
+        out[0] = (char)character;
+        return 1;
+    }
+    size_t length = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+    for (size_t i = length; --i > 0; character >>= 6)
+        out[i] = (char)(0x80 | (character & 0x3f));
+    out[0] = (char)((0xf00u >> length & 0xff) | character);
     return length;
 }
 
