@@ -5,6 +5,7 @@
 
 #include "cmd/command.h"
 #include "cmd/function_name.h"
+#include "cmd/load.h"
 #include "cmd/options.h"
 #include "cmd/options_scan.h"
 #include "output/annotation.h"
@@ -94,7 +95,7 @@ static int run(const struct options *options, struct error *err)
     _cleanup_annotation_ struct annotation *annotation = NULL;
     _cleanup_(cleanup_modules) struct modules *modules = NULL;
     _cleanup_(output_file_release) struct output_file file = {.fd = -1};
-    if (profile_read(options->print.file_name, &profile, err) < 0 ||
+    if (profile_load(options->print.file_name, &profile, err) < 0 ||
         function_name_find(profile, options->function, options->print.file_name, &how.function,
                            err) < 0)
         return -1;

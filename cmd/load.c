@@ -11,7 +11,7 @@ int profile_load(const char *path, struct profile **ret_profile, struct error *e
 {
     _cleanup_profile_ struct profile *profile = NULL;
     const struct format *format;
-    if (profile_read_format(path, &profile, &format, err) < 0)
+    if (profile_read(path, &profile, &format, err) < 0)
         return -1;
     *ret_profile = format->file_offsets ? symbolize_file_offsets(profile) : steal(&profile);
     return 0;

@@ -125,8 +125,8 @@ static int read_as(const struct format *format, int fd, struct text_lines *lines
     return format->read(input.text, input.length, lines->name, ret_profile, err);
 }
 
-int profile_read_format(const char *path, struct profile **ret_profile,
-                        const struct format **ret_format, struct error *err)
+int profile_read(const char *path, struct profile **ret_profile, const struct format **ret_format,
+                 struct error *err)
 {
     const char *name = strcmp(path, "-") != 0 ? path : "standard input";
     _cleanup_close_ int fd = -1;
@@ -150,10 +150,4 @@ int profile_read_format(const char *path, struct profile **ret_profile,
                      "%s is not a profile that memprof knows (.cpuprofile, the log of node --prof, "
                      "the text of perf script)",
                      name);
-}
-
-int profile_read(const char *path, struct profile **ret_profile, struct error *err)
-{
-    const struct format *format;
-    return profile_read_format(path, ret_profile, &format, err);
 }

@@ -32,11 +32,9 @@ const struct format *format_for_path(const char *path);
 
 /*
  * Reads a profile of any known format ("-": standard input). The messages name the path, and
- * the offset for malformed input.
+ * the offset for malformed input. *ret_format is the format that it was.
  */
-int profile_read(const char *path, struct profile **ret_profile, struct error *err);
-/* The same; *ret_format is the format that it was. */
-int profile_read_format(const char *path, struct profile **ret_profile,
-                        const struct format **ret_format, struct error *err);
+int profile_read(const char *path, struct profile **ret_profile, const struct format **ret_format,
+                 struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "symbolize/file_offsets.h"
 #include "symbolize/kernel_symbols.h"
+#include "symbolize/naming.h"
 #include "symbolize/symbolize.h"
 #include "symbolize/symbols.h"
 #include "tests/unit/scratch.h"
