@@ -32,12 +32,14 @@ int cmd_annotate(int argc, char **argv);
 int cmd_completions(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_record(int argc, char **argv);
+int cmd_recover(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
 extern const struct argp annotate_argp;
 extern const struct argp completions_argp;
 extern const struct argp info_argp;
 extern const struct argp record_argp;
+extern const struct argp recover_argp;
 extern const struct argp report_argp;
 
 #endif

@@ -11,6 +11,7 @@
 
 const struct command command_table[] = {
     {"record", "CPU time and memory of a process into a profile", cmd_record, &record_argp},
+    {"recover", "the profile of a recording that was killed", cmd_recover, &recover_argp},
     {"report", "where a profile's time and memory went", cmd_report, &report_argp},
     {"annotate", "source lines and instructions of a function with their ticks", cmd_annotate,
      &annotate_argp},
@@ -57,8 +58,9 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    /* A closed pipe is a failed write, told by the exit status. */
+    /* A closed pipe, or a file that may not grow, is a failed write, told by the exit status. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         message_print("no command given; see `memprof --help`");
         return EXIT_TROUBLE;

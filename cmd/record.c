@@ -139,14 +139,20 @@ static void tell_result(const struct session *session, const struct options *opt
     }
 }
 
-/* What the names will lack, and why. */
-static void tell_modules(const struct session *session)
+/* The text is empty where there is nobody to tell: see output_file_commit. */
+static void tell_failure(const struct session *session, const struct error *err)
 {
-    for (size_t i = 0; i < session->modules->items.count; i++) {
-        const struct module *module = session->modules->items.items[i];
-        if (module->problem)
-            message_print("no symbols of %s: %s", module->path, module->problem);
-    }
+    if (*err->text && session->journal_kept)
+        message_print("%s; `memprof recover %s` tries again", err->text, session->journal_path);
+    else
+        message_print("%s", err->text);
+}
+
+static void tell_full_disk(const struct session *session)
+{
+    double seconds = (double)(session->raw->meta.end_us - session->raw->meta.start_us) / 1e6;
+    if (session->full.code)
+        message_print("the recording ended after %.1f s: %s", seconds, session->full.text);
 }
 
 static int record(const struct options *options)
@@ -169,15 +175,14 @@ static int record(const struct options *options)
     int failed = session_finish(&session, &err);
     status_clear(&status);
     if (failed)
-        message_print("%s", err.text);
+        tell_failure(&session, &err);
     else
         tell_result(&session, options);
-    if (session.thread_missing)
-        message_print("thread %" PRIu32 " was never sampled: all threads are shown instead",
-                      options->session.write.tid);
-    if (options->common.verbose)
-        tell_modules(&session);
-    int exit_status = session.launched ? wait_for_command(&session, options->common.quiet) : 0;
+    tell_full_disk(&session);
+    finish_tell(&session.finish, session.output_path, session.modules, options->common.verbose);
+    int exit_status = session.full.code ? EXIT_TROUBLE : EXIT_FINE;
+    if (session.launched)
+        exit_status = wait_for_command(&session, options->common.quiet);
     return failed ? EXIT_TROUBLE : exit_status;
 }
 

@@ -7,11 +7,9 @@
  */
 #include "cmd/session.h"
 
+#include "cmd/session_journal.h"
 #include "core/perf.h"
-#include "symbolize/symbolize.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,11 +34,12 @@ static int open_output(struct session *session, struct error *err)
     session->output_path =
         path ? xstrdup(path) : xasprintf("memprof-%d.cpuprofile", session->target.pid);
     path = session->output_path;
-    session->format = format_for_path(strcmp(path, "-") ? path : "stdout.cpuprofile");
-    if (!session->format || !session->format->write)
-        return error_set(err, ERROR_USAGE,
-                         "cannot write %s: its suffix names no format; use .cpuprofile", path);
-    return output_file_open(path, &session->output, err);
+    session->finish = (struct finish){.format = finish_format(path, err),
+                                      .write = session->options.write,
+                                      .threads_given = session->options.threads_given};
+    if (!session->finish.format || output_file_open(path, &session->output, err))
+        return -1;
+    return session_journal_open(session, err);
 }
 
 static int open_target(struct session *session, struct error *err)
@@ -93,7 +92,8 @@ static void read_cpu_time(struct session *session, bool last)
     if (target_cpu_time(&session->target, session->options.children, &session->last_user_s,
                         &session->last_system_s))
         return;
-    recorder_account(session->recorder, accounted_ns(session));
+    session->accounted_ns = accounted_ns(session);
+    recorder_account(session->recorder, session->accounted_ns);
     session->last_ticks = recorder_ticks(session->recorder);
 }
 
@@ -143,6 +143,24 @@ int session_open(struct session *session, const struct session_options *options,
     return 0;
 }
 
+static void fill_meta(struct session *session)
+{
+    struct profile_meta *meta = &session->raw->meta;
+    struct strings *strings = &session->raw->strings;
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    meta->command = strings_intern(strings, session->target.command_line);
+    meta->host = strings_intern(strings, host);
+    meta->tool = strings_intern(strings, "memprof " MEMPROF_VERSION);
+    meta->pid = (uint32_t)session->target.pid;
+    meta->start_us = session->start_ns / 1000;
+    meta->wall_start_us = (clock_ns(CLOCK_REALTIME) - (monotonic_ns() - session->start_ns)) / 1000;
+    meta->period_us =
+        (1000000 + session->sampler->frequency_hz / 2) / session->sampler->frequency_hz;
+    meta->kernel = session->sampler->kernel_frames;
+    session->raw->quality.sampler = strings_intern(strings, session->sampler->name);
+}
+
 int session_start(struct session *session, struct error *err)
 {
     if (session->held) {
@@ -154,9 +172,8 @@ int session_start(struct session *session, struct error *err)
         }
         target_name_command(&session->target, session->options.command);
     }
-    struct profile_meta *meta = &session->raw->meta;
-    meta->start_us = session->start_ns / 1000;
-    meta->wall_start_us = (clock_ns(CLOCK_REALTIME) - (monotonic_ns() - session->start_ns)) / 1000;
+    fill_meta(session);
+    session_journal_begin(session);
     session->memory = memory_reader_new(&session->target, session->raw);
     memory_reader_read(session->memory, monotonic_ns() / 1000, false);
     session->next_memory_ns = monotonic_ns() + (uint64_t)(session->options.memory_interval_s * 1e9);
@@ -184,81 +201,44 @@ bool session_step(struct session *session)
         if (session->next_memory_ns < monotonic_ns())
             session->next_memory_ns = monotonic_ns();
     }
-    return alive;
+    return session_journal_step(session) && alive;
 }
 
-static void fill_quality(struct session *session)
+void session_measure(struct session *session)
 {
-    struct profile *raw = session->raw;
-    struct quality *quality = &raw->quality;
+    struct quality *quality = &session->raw->quality;
     struct rusage usage;
     double period_s = 1.0 / session->sampler->frequency_hz;
     double user_s = session->last_user_s - session->first_user_s;
     double system_s = session->last_system_s - session->first_system_s;
     bool kernel = session->sampler->kernel_time;
+    session->raw->meta.end_us = monotonic_ns() / 1000;
     quality->present = true;
     quality->sampled_cpu_s = (double)session->last_ticks * period_s;
     quality->target_cpu_s = kernel ? user_s + system_s : user_s;
     if (session->options.children) /* of just these processes only the events' own count is known */
-        quality->target_cpu_s = kernel ? (double)sampler_running_ns(session->sampler) / 1e9 : 0;
+        quality->target_cpu_s = kernel ? (double)session->accounted_ns / 1e9 : 0;
     quality->coverage =
         quality->target_cpu_s > 0 ? quality->sampled_cpu_s / quality->target_cpu_s : -1;
     getrusage(RUSAGE_SELF, &usage);
     quality->profiler_cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     quality->profiler_rss_peak = (uint64_t)usage.ru_maxrss * 1024;
-    char note[256];
+}
+
+static void fill_note(struct session *session)
+{
+    struct profile *raw = session->raw;
+    char note[sizeof session->full.text + 64];
     snprintf(note, sizeof note, "%s", session->sampler->note);
-    quality->sampler = strings_intern(&raw->strings, session->sampler->name);
-    if (!*note && session->options.kernel && !kernel)
+    if (!*note && session->options.kernel && !session->sampler->kernel_time)
         snprintf(note, sizeof note,
                  "no kernel frames, and %.2f s of kernel time not sampled: "
                  "kernel.perf_event_paranoid is above 1 and CAP_PERFMON is missing",
-                 system_s);
-    quality->note = strings_intern(&raw->strings, note);
-}
-
-static void fill_meta(struct session *session)
-{
-    struct profile_meta *meta = &session->raw->meta;
-    struct strings *strings = &session->raw->strings;
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    meta->command = strings_intern(strings, session->target.command_line);
-    meta->host = strings_intern(strings, host);
-    meta->tool = strings_intern(strings, "memprof " MEMPROF_VERSION);
-    meta->pid = (uint32_t)session->target.pid;
-    meta->end_us = monotonic_ns() / 1000;
-    meta->period_us =
-        (1000000 + session->sampler->frequency_hz / 2) / session->sampler->frequency_hz;
-    meta->kernel = session->sampler->kernel_frames;
-}
-
-/* Node.js is known by a function of its own, in the executable or in libnode.so. */
-static bool is_node(struct modules *modules)
-{
-    for (size_t i = 0; i < modules->items.count; i++) {
-        const char *base = strrchr(modules->items.items[i]->path, '/');
-        if (base && (!strncmp(base, "/node", 5) || !strncmp(base, "/libnode", 8)) &&
-            module_has_symbol(modules->items.items[i], "_ZN4node5StartEiPPc"))
-            return true;
-    }
-    return false;
-}
-
-/* What was recorded is not given up for a thread that slept, or that never was. */
-static void choose_threads(struct session *session)
-{
-    struct write_options *write = &session->options.write;
-    if (!session->options.threads_given && is_node(session->modules))
-        write->threads = WRITE_THREADS_MAIN;
-    if (write->threads != WRITE_THREADS_ONE)
-        return;
-    for (size_t i = 0; i < session->raw->threads.count; i++)
-        if (session->raw->threads.items[i].tid == write->tid)
-            return;
-    session->thread_missing = true;
-    write->threads = WRITE_THREADS_ALL;
+                 session->last_system_s - session->first_system_s);
+    if (session->full.code)
+        snprintf(note, sizeof note, "ended early: %s", session->full.text);
+    raw->quality.note = strings_intern(&raw->strings, note);
 }
 
 int session_finish(struct session *session, struct error *err)
@@ -268,17 +248,18 @@ int session_finish(struct session *session, struct error *err)
     drain(session, monotonic_ns());
     read_cpu_time(session, true);
     uint64_t ticks = recorder_ticks(session->recorder);
-    recorder_settle(session->recorder, sampler_running_ns(session->sampler), accounted_ns(session));
+    session->accounted_ns = accounted_ns(session);
+    recorder_settle(session->recorder, sampler_running_ns(session->sampler), session->accounted_ns);
     session->last_ticks += recorder_ticks(session->recorder) - ticks;
-    fill_meta(session);
-    fill_quality(session);
+    session_measure(session);
+    fill_note(session);
     sampler_free(session->sampler);
     session->sampler = NULL;
-    choose_threads(session);
-    _cleanup_profile_ struct profile *profile = symbolize_profile(session->raw, session->modules);
-    if (session->format->write(&session->output, profile, &session->options.write, err))
-        return -1;
-    return output_file_commit(&session->output, err);
+    session_journal_finish(session);
+    if (!finish_profile(&session->finish, session->raw, session->modules, &session->output, err))
+        return 0;
+    session->journal_kept = session->journal_path;
+    return -1;
 }
 
 void session_release(struct session *session)
@@ -290,7 +271,9 @@ void session_release(struct session *session)
     sampler_free(session->sampler);
     profile_free(session->raw);
     modules_free(session->modules);
+    journal_close(session->journal, session->journal_kept);
     output_file_release(&session->output);
+    free(session->journal_path);
     target_release(&session->target);
     free(session->output_path);
 }

@@ -7,6 +7,8 @@
 #ifndef MEMPROF_CMD_SESSION_H
 #define MEMPROF_CMD_SESSION_H
 
+#include "cmd/finish.h"
+#include "core/journal.h"
 #include "core/memory.h"
 #include "core/sampler.h"
 #include "core/target.h"
@@ -34,33 +36,43 @@ struct session {
     struct session_options options;
     struct target target;
     struct launch launch;
-    bool launched;       /* the target is a child of ours */
-    bool held;           /* and still waits before its exec */
-    bool thread_missing; /* --threads TID was never sampled: all threads are written instead */
-    const struct format *format;
+    bool launched; /* the target is a child of ours */
+    bool held;     /* and still waits before its exec */
+    struct finish finish;
     char *output_path; /* owned */
     struct output_file output;
+    struct journal *journal; /* NULL: samples stay in memory */
+    char *journal_path;      /* owned; NULL: the journal has no name */
+    bool journal_kept;       /* the file could not be written: the journal stays */
+    bool spill_failed;       /* a journal without a name is not written any more */
+    struct error full;       /* set when the disk was full, which ended the recording */
+    uint64_t reserved_bytes; /* of the output */
     struct sampler *sampler;
     struct modules *modules;
     struct profile *raw;
     struct recorder *recorder;
     struct memory_reader *memory;
-    uint64_t start_ns, next_memory_ns, next_account_ns;
+    uint64_t start_ns, next_memory_ns, next_account_ns, next_flush_ns;
     /* The target's CPU time at the start, and with the ticks of the same moment at the last look.
      */
     double first_user_s, first_system_s, last_user_s, last_system_s;
-    uint64_t last_ticks;
+    uint64_t last_ticks, accounted_ns;
 };
 
 /* Opens the output, the target and the events. On failure nothing is left behind. */
 int session_open(struct session *session, const struct session_options *options, struct error *err);
 /* Lets a launched command go; the first memory reading. */
 int session_start(struct session *session, struct error *err);
-/* Takes in what has come; called every tenth of a second or so. False: the target has ended. */
+/*
+ * Takes in what has come; called every tenth of a second or so. False: the target has ended, or
+ * the disk is full.
+ */
 bool session_step(struct session *session);
 /* Stops sampling, gives everything names and writes the file. */
 int session_finish(struct session *session, struct error *err);
 void session_release(struct session *session);
+/* What is known by now of the end and the quality of the recording, into the raw profile. */
+void session_measure(struct session *session);
 
 uint64_t monotonic_ns(void);
 

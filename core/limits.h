@@ -24,6 +24,7 @@ enum {
     LIMIT_FRAMES = 1 << 26,       /* distinct frames of a profile */
     LIMIT_DEPTH = 1 << 16,        /* depth of a call tree read from a file */
     LIMIT_SERIES = 4096,          /* series of a profile */
+    LIMIT_SERIES_POINTS = 1 << 14, /* readings kept of one series; past it they are thinned out */
     LIMIT_STRING_BYTES = 1 << 20, /* one name; V8 names eval'd code by its source */
     LIMIT_INLINE_DEPTH = 64,      /* frames that one address expands to */
     LIMIT_PATH_BYTES = 4096,
@@ -58,6 +59,8 @@ enum {
     LIMIT_CODE_RANGES = 1 << 22, /* pieces of just-in-time code at one time */
     LIMIT_JSON_DEPTH =
         1 << 17, /* nested JSON; Chrome writes "children" nested in its .heapprofile */
+    LIMIT_JOURNAL_BLOCK_BYTES = 1 << 26, /* of one block; written ones are below 2 MiB */
+    LIMIT_METRICS = 16,                  /* of a profile read from a journal */
 };
 
 /* Sizes past what an enum holds portably. */

@@ -252,9 +252,25 @@ void profile_add_address(struct profile *profile, node_id node, module_id module
                 profile);
 }
 
-void profile_add_point(struct profile *profile, series_id series, uint64_t time_us, double value)
+/* Half as many points: the larger one of each two, so that a peak stays; the first and last stay.
+ */
+static void thin_out(struct series *series)
 {
-    *vec_push(&profile->series.items[series].points) = (struct series_point){time_us, value};
+    struct series_point *points = series->points.items;
+    size_t count = series->points.count, kept = 1;
+    for (size_t i = 1; i + 2 < count; i += 2)
+        points[kept++] = points[i].value > points[i + 1].value ? points[i] : points[i + 1];
+    for (size_t i = count - (count % 2 ? 2 : 1); i < count; i++)
+        points[kept++] = points[i];
+    series->points.count = kept;
+}
+
+void profile_add_point(struct profile *profile, series_id id, uint64_t time_us, double value)
+{
+    struct series *series = &profile->series.items[id];
+    if (series->points.count >= LIMIT_SERIES_POINTS)
+        thin_out(series);
+    *vec_push(&series->points) = (struct series_point){time_us, value};
 }
 
 int64_t profile_find_metric(const struct profile *profile, const char *name)

@@ -189,6 +189,7 @@ void profile_add_self(struct profile *profile, metric_id metric, node_id node, u
 void profile_add_line(struct profile *profile, node_id node, uint32_t line, uint64_t ticks);
 void profile_add_address(struct profile *profile, node_id node, module_id module, uint64_t address,
                          uint64_t ticks);
+/* In time order. Of more than LIMIT_SERIES_POINTS only every second one is kept, peaks first. */
 void profile_add_point(struct profile *profile, series_id series, uint64_t time_us, double value);
 
 /* Look-ups. The find functions return -1 when there is none, else an id. */

@@ -287,6 +287,7 @@ static _Noreturn void child_main(char *const argv[], int gate, int report)
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     if (read(gate, &byte, 1) != 1)
         _exit(127);
     /* From here on the command lives its own life, whatever becomes of memprof. */

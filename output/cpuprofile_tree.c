@@ -145,7 +145,7 @@ bool tree_sample_next(struct tree_cursor *cursor, struct tree_sample *ret_sample
 {
     const struct profile_meta *meta = &cursor->tree->profile->meta;
     bool first = !cursor->has_pending && !cursor->ends && cursor->last_us == meta->start_us &&
-                 cursor->samples.offset == 0;
+                 cursor->samples.position == 0;
     if (cursor->ends)
         return false;
     if (!cursor->has_pending)

@@ -124,6 +124,44 @@ void output_printf(struct output_file *file, const char *format, ...)
     }
 }
 
+int output_file_reserve(struct output_file *file, uint64_t bytes)
+{
+    if (!file->temporary || bytes > INT64_MAX) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    int failed;
+    do
+        failed = fallocate(file->fd, 0, 0, (off_t)bytes);
+    while (failed && errno == EINTR);
+    if (failed && (errno == ENOSYS || errno == EINVAL))
+        errno = EOPNOTSUPP;
+    file->reserved |= !failed;
+    return failed;
+}
+
+bool output_file_is_full(struct output_file *file)
+{
+    flush(file);
+    return file->temporary && (file->write_errno == ENOSPC || file->write_errno == EDQUOT ||
+                               file->write_errno == EFBIG);
+}
+
+void output_file_rewind(struct output_file *file)
+{
+    file->used = 0;
+    file->write_errno = lseek(file->fd, 0, SEEK_SET) < 0 ? errno : 0;
+    file->reserved = true;
+}
+
+/* What was reserved or written before and is not needed is given back. */
+static void cut_to_length(struct output_file *file)
+{
+    off_t length = lseek(file->fd, 0, SEEK_CUR);
+    if (length < 0 || ftruncate(file->fd, length) < 0)
+        file->write_errno = errno;
+}
+
 /* Descriptors that can't be synced (pipes, terminals) say EINVAL or EROFS. */
 static void sync_file(struct output_file *file)
 {
@@ -135,6 +173,8 @@ int output_file_commit(struct output_file *file, struct error *err)
 {
     flush(file);
     bool is_stdout = file->fd == STDOUT_FILENO;
+    if (!file->write_errno && file->reserved)
+        cut_to_length(file);
     if (!file->write_errno && file->temporary)
         sync_file(file);
     if (!is_stdout && file->fd >= 0 && close(file->fd) < 0 && !file->write_errno)

@@ -20,6 +20,7 @@ struct output_file {
     char *path, *temporary; /* temporary is NULL for what is written directly */
     int fd;
     int write_errno; /* of the first write that failed */
+    bool reserved;   /* longer than what is written to it, until commit */
     char *buffer;
     size_t used;
 };
@@ -37,6 +38,15 @@ void output_text(struct output_file *file, const char *text);
 void output_unsigned(struct output_file *file, uint64_t value);
 void output_printf(struct output_file *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/*
+ * Takes room on the disk for a file of so many bytes, so that what is written later will fit. -1
+ * with errno: there is no more room, or (EOPNOTSUPP) none can be taken beforehand.
+ */
+int output_file_reserve(struct output_file *file, uint64_t bytes);
+/* Flushes; whether the disk, the quota or the limit on file sizes turned out too small. */
+bool output_file_is_full(struct output_file *file);
+/* Begins again from the first byte; only with a temporary file. */
+void output_file_rewind(struct output_file *file);
 /*
  * Flush, fsync, rename. On failure nothing is left behind. When standard output was a pipe that
  * nobody reads any more, the text of the error is empty.

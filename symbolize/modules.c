@@ -167,6 +167,35 @@ struct modules *modules_open_stored(const struct profile *profile)
     return modules;
 }
 
+static void take_running(struct module *module, struct modules *running, const char *recorded)
+{
+    for (size_t i = 1; i < running->items.count; i++) {
+        struct module *other = running->items.items[i];
+        if (other->kind != MODULE_FILE || !other->elf || strcmp(other->path, module->path) ||
+            strcmp(other->elf->build_id, recorded))
+            continue;
+        elf_file_free(module->elf);
+        free(steal(&module->problem));
+        module->elf = steal(&other->elf);
+        module->pid = other->pid;
+        return;
+    }
+}
+
+void modules_take_running(struct modules *modules, const struct profile *profile, pid_t pid)
+{
+    struct modules *running = modules_new();
+    struct space space;
+    space_init(&space, running, pid);
+    if (!space_read(&space, running, NULL))
+        for (size_t i = 1; i < modules->items.count && i < profile->modules.count; i++)
+            if (modules->items.items[i]->kind == MODULE_FILE)
+                take_running(modules->items.items[i], running,
+                             profile_string(profile, profile->modules.items[i].build_id));
+    space_release(&space);
+    modules_free(running);
+}
+
 static enum module_kind kind_of(const struct mapping *mapping)
 {
     if (!strcmp(mapping->path, "[vdso]"))

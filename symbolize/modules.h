@@ -76,6 +76,11 @@ void modules_free(struct modules *modules);
  * tells both ids. Never fails.
  */
 struct modules *modules_open_stored(const struct profile *profile);
+/*
+ * The same while the process still runs: its own files, also those that were deleted since, or
+ * that have another name here, take the place of what was found by path.
+ */
+void modules_take_running(struct modules *modules, const struct profile *profile, pid_t pid);
 
 void space_init(struct space *space, struct modules *modules, pid_t pid);
 /* A forked child starts with its parent's mappings. */

@@ -32,7 +32,7 @@ static struct symbolic *symbolic_new(const struct module *module, const uint64_t
                                      size_t wanted_count)
 {
     struct symbolic *symbolic = xcalloc(1, sizeof *symbolic);
-    if (module->kind == MODULE_KERNEL)
+    if (module->kind == MODULE_KERNEL && !module->problem)
         symbolic->kernel = kernel_symbols_new();
     if (!module->elf)
         return symbolic;

@@ -31,6 +31,7 @@ struct pass {
     vec(frame_id) frames;
     struct naming naming;
     node_id *nodes;       /* by raw node */
+    thread_id *threads;   /* by raw thread */
     vec(uint64_t) wanted; /* with modules->once: the addresses of the module at hand */
 };
 
@@ -240,24 +241,28 @@ static void carry_values(struct pass *pass)
     }
 }
 
-static void carry_samples(struct pass *pass)
+static void carry_threads(struct pass *pass)
 {
-    struct profile *raw = pass->raw;
-    _cleanup_free_ thread_id *threads = xcalloc(raw->threads.count, sizeof *threads);
+    const struct profile *raw = pass->raw;
+    pass->threads = xcalloc(raw->threads.count + 1, sizeof *pass->threads);
     for (size_t i = 0; i < raw->threads.count; i++) {
         const struct thread *thread = &raw->threads.items[i];
-        threads[i] = profile_add_thread(pass->named, thread->pid, thread->tid,
-                                        strings_get(&raw->strings, thread->name));
-        pass->named->threads.items[threads[i]].ticks += thread->ticks;
+        pass->threads[i] = profile_add_thread(pass->named, thread->pid, thread->tid,
+                                              strings_get(&raw->strings, thread->name));
+        pass->named->threads.items[pass->threads[i]].ticks += thread->ticks;
     }
-    struct sequence_cursor cursor = sequence_begin(&raw->samples);
-    for (struct sample sample; pass->modules->once ? sequence_take(&raw->samples, &cursor, &sample)
-                                                   : sequence_next(&cursor, &sample);) {
-        sample.node = pass->nodes[sample.node];
-        if (sample.thread < raw->threads.count)
-            sample.thread = threads[sample.thread];
-        sequence_append(&pass->named->samples, &sample);
-    }
+}
+
+/* A long recording's are too much to copy: they are looked at through both tables of ids. */
+static void carry_samples(struct pass *pass)
+{
+    struct sequence *samples = &pass->named->samples;
+    struct sequence_map nodes = {steal(&pass->nodes), pass->raw->nodes.count};
+    struct sequence_map threads = {steal(&pass->threads), pass->raw->threads.count};
+    if (pass->modules->once)
+        sequence_move(samples, &pass->raw->samples, nodes, threads);
+    else
+        sequence_view(samples, &pass->raw->samples, nodes, threads);
 }
 
 static void carry_series(struct pass *pass)
@@ -300,12 +305,14 @@ struct profile *symbolize_profile(struct profile *raw, struct modules *modules)
     expand_frames(&pass);
     rebuild_nodes(&pass);
     carry_values(&pass);
-    carry_samples(&pass);
+    carry_threads(&pass);
     carry_series(&pass);
+    carry_samples(&pass);
     carry_meta(&pass);
     free(pass.runs);
     free(pass.module_ids);
     free(pass.nodes);
+    free(pass.threads);
     vec_release(&pass.frames);
     naming_release(&pass.naming);
     vec_release(&pass.wanted);

@@ -14,8 +14,9 @@
 /*
  * `raw` was recorded over `modules`: the module ids of its frames are positions in
  * modules->items. Returns a new profile (the caller frees it) with everything of `raw`; raw is
- * left as it is. Modules keep their tables for later calls. With modules->once neither holds: the
- * samples of `raw` are moved, and the memory for tables and files is given back on the way.
+ * left as it is, and the new profile's samples are a view of its: raw outlives the result. Modules
+ * keep their tables for later calls. With modules->once neither holds: the samples of `raw` are
+ * moved, and the memory for tables and files is given back on the way.
  */
 struct profile *symbolize_profile(struct profile *raw, struct modules *modules);
 

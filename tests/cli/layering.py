@@ -17,8 +17,9 @@ MAY_INCLUDE = {
     "output": {"output", "core"},
     "cmd": {"cmd", "output", "symbolize", "core"},
 }
+# Not zlib: the journal in core/ has its checksum.
 BINARY_LIBRARIES = re.compile(
-    r"(libelf|gelf|libdw|libdwfl|dwarf|capstone|lzma|zlib|demangle|libiberty/\w+)\.h$"
+    r"(libelf|gelf|libdw|libdwfl|dwarf|capstone|lzma|demangle|libiberty/\w+)\.h$"
     r"|^(elfutils|capstone)/")
 PRINTS_OR_EXITS = re.compile(
     r"(?<![\w.>])(printf|puts|putchar|perror|psignal|exit|getopt|getopt_long|vprintf)\s*\("

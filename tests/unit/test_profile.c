@@ -1,3 +1,4 @@
+#include "core/limits.h"
 #include "core/profile.h"
 #include "tests/unit/unit.h"
 
@@ -114,22 +115,26 @@ START_TEST(samples_come_back_in_order)
 }
 END_TEST
 
-START_TEST(samples_that_are_taken_are_gone)
+START_TEST(long_series_are_thinned_out)
 {
-    struct sequence sequence = {0};
-    for (uint32_t i = 0; i < 100000; i++)
-        sequence_append(&sequence, &(struct sample){i * 1000, 0, i});
-    struct sequence_cursor cursor = sequence_begin(&sequence);
-    struct sample sample;
-    for (uint32_t i = 0; i < 100000; i++) {
-        ck_assert(sequence_take(&sequence, &cursor, &sample));
-        ck_assert_uint_eq(sample.node, i);
-        ck_assert_uint_eq(sequence.count, 100000 - i - 1);
-        ck_assert_ptr_eq(sequence.first, cursor.block);
+    struct profile *profile = profile_new();
+    series_id rss = profile_add_series(profile, "rss", "bytes");
+    uint64_t count = 20 * LIMIT_SERIES_POINTS + 3, peak_at = count / 3;
+    for (uint64_t i = 0; i < count; i++)
+        profile_add_point(profile, rss, i, i == peak_at ? 1e6 : (double)(i % 5));
+    const struct series *series = &profile->series.items[rss];
+    const struct series_point *points = series->points.items;
+    ck_assert_uint_le(series->points.count, LIMIT_SERIES_POINTS);
+    ck_assert_uint_gt(series->points.count, LIMIT_SERIES_POINTS / 4);
+    ck_assert_uint_eq(points[0].time_us, 0);
+    ck_assert_uint_eq(points[series->points.count - 1].time_us, count - 1);
+    bool peak = false;
+    for (size_t i = 1; i < series->points.count; i++) {
+        ck_assert(points[i].time_us > points[i - 1].time_us);
+        peak |= points[i].time_us == peak_at && points[i].value == 1e6;
     }
-    ck_assert(!sequence_take(&sequence, &cursor, &sample));
-    ck_assert_ptr_eq(sequence.first, sequence.last);
-    sequence_release(&sequence);
+    ck_assert(peak);
+    profile_free(profile);
 }
 END_TEST
 
@@ -163,5 +168,5 @@ END_TEST
 
 UNIT_MAIN("profile", strings_are_interned_once, a_string_ends_at_its_first_nul,
           equal_stacks_are_one_node, totals_sum_descendants, idle_is_not_summed,
-          samples_come_back_in_order, samples_that_are_taken_are_gone,
-          threads_are_found_by_pid_and_tid, lines_and_addresses_accumulate)
+          samples_come_back_in_order, threads_are_found_by_pid_and_tid, long_series_are_thinned_out,
+          lines_and_addresses_accumulate)
