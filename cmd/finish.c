@@ -44,7 +44,7 @@ static void choose_threads(struct finish *finish, const struct profile *raw,
     write->threads = WRITE_THREADS_ALL;
 }
 
-int finish_profile(struct finish *finish, const struct profile *raw, struct modules *modules,
+int finish_profile(struct finish *finish, struct profile *raw, struct modules *modules,
                    struct output_file *output, struct error *err)
 {
     choose_threads(finish, raw, modules);

@@ -23,7 +23,7 @@ const struct format *finish_format(const char *path, struct error *err);
  * Gives everything names, writes the file and commits it. On a full disk the newest half of the
  * samples is left out, and half of the rest, until it fits.
  */
-int finish_profile(struct finish *finish, const struct profile *raw, struct modules *modules,
+int finish_profile(struct finish *finish, struct profile *raw, struct modules *modules,
                    struct output_file *output, struct error *err);
 /* Messages of what the file lacks, and with `verbose` of the modules that have no symbols. */
 void finish_tell(const struct finish *finish, const char *path, const struct modules *modules,
