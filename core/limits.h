@@ -54,6 +54,10 @@ enum {
     LIMIT_SOURCE_LINES = 1 << 16,      /* from a function's first to its last line */
     LIMIT_SOURCE_LINE_BYTES = 1 << 10, /* what is shown of one */
 
+    /* Generated code: perf maps and jitdumps. */
+    LIMIT_GENERATED_BYTES = 1 << 30,  /* one function; runtimes name whole regions, too */
+    LIMIT_CODE_LINES_BYTES = 1 << 20, /* the line table of one function */
+
     /* Files. */
     LIMIT_LINE_BYTES = 1 << 24,  /* one line of a log; V8's hold the sources of scripts */
     LIMIT_CODE_RANGES = 1 << 22, /* pieces of just-in-time code at one time */
@@ -64,9 +68,10 @@ enum {
 };
 
 /* Sizes past what an enum holds portably. */
-#define LIMIT_PROFILE_BYTES ((uint64_t)16 << 30) /* a profile file */
-#define LIMIT_INFLATED_BYTES ((uint64_t)4 << 30) /* one section, decompressed */
-#define LIMIT_ELF_BYTES ((uint64_t)64 << 30)     /* an ELF file */
-#define LIMIT_MAPS_BYTES ((uint64_t)256 << 20)   /* /proc/PID/maps or smaps */
+#define LIMIT_PROFILE_BYTES ((uint64_t)16 << 30)  /* a profile file */
+#define LIMIT_INFLATED_BYTES ((uint64_t)4 << 30)  /* one section, decompressed */
+#define LIMIT_ELF_BYTES ((uint64_t)64 << 30)      /* an ELF file */
+#define LIMIT_CODE_FILE_BYTES ((uint64_t)4 << 30) /* what is read of a perf map or jitdump */
+#define LIMIT_MAPS_BYTES ((uint64_t)256 << 20)    /* /proc/PID/maps or smaps */
 
 #endif

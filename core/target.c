@@ -236,6 +236,12 @@ void target_processes(const struct target *target, bool children, pid_t **ret_pi
     *ret_count = found.count;
 }
 
+uint64_t target_start_ticks(pid_t pid)
+{
+    struct stat_fields fields;
+    return stat_read(pid, &fields) ? 0 : fields.start_time;
+}
+
 void target_thread_name(pid_t pid, pid_t tid, char ret_name[16])
 {
     char name[64], text[32];

@@ -38,6 +38,8 @@ int target_threads(pid_t pid, pid_t **ret_tids, size_t *ret_count, struct error 
  */
 void target_processes(const struct target *target, bool children, pid_t **ret_pids,
                       size_t *ret_count);
+/* When a process began, in clock ticks after boot; 0 when it is gone. */
+uint64_t target_start_ticks(pid_t pid);
 /* comm of a thread; "" when it is gone. */
 void target_thread_name(pid_t pid, pid_t tid, char ret_name[16]);
 /*

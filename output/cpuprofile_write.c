@@ -95,10 +95,10 @@ static void write_frame(struct output_file *file, const struct profile *profile,
     output_text(file, ",\"scriptId\":\"");
     output_unsigned(file, frame->script);
     output_text(file, "\",\"url\":");
-    if (frame->kind == FRAME_JAVASCRIPT)
-        json_write_string(file, source);
-    else if (*source == '/')
+    if (*source == '/')
         write_file_url(file, source);
+    else if (frame->kind == FRAME_JAVASCRIPT)
+        json_write_string(file, source);
     else
         output_text(file, "\"\"");
     output_text(file, ",\"lineNumber\":");

@@ -28,6 +28,7 @@ static struct module *module_add(struct modules *modules, const char *path, enum
     module->path = xstrdup(path);
     module->kind = kind;
     module->pid = pid;
+    module->jitdump_fd = -1;
     module->index = (uint32_t)modules->items.count;
     vec_append(&modules->items, module);
     return module;
@@ -38,6 +39,7 @@ static void module_free(struct module *module)
     cfi_free(module->cfi);
     symbolic_free(module->symbolic);
     elf_file_free(module->elf);
+    cleanup_close(&module->jitdump_fd);
     free(module->problem);
     free(module->path);
     free(module);
@@ -91,6 +93,13 @@ static int open_mapped(pid_t pid, const struct mapping *mapping)
     return fd >= 0 ? fd : open_checked(mapping->path, mapping->inode);
 }
 
+/* Runtimes map their jitdump executable, only so that profilers see where it is. */
+static bool is_jitdump_name(const char *path)
+{
+    const char *base = strrchr(path, '/'), *dot = strrchr(path, '.');
+    return base && dot && !strncmp(base, "/jit-", 5) && !strcmp(dot, ".dump");
+}
+
 static void module_open(struct module *module, pid_t pid, const struct mapping *mapping)
 {
     struct error err;
@@ -102,7 +111,10 @@ static void module_open(struct module *module, pid_t pid, const struct mapping *
     }
     if (elf_file_open(fd, module->path, &module->elf, &err)) {
         module->problem = xstrdup(err.text);
-        close(fd);
+        if (is_jitdump_name(module->path))
+            module->jitdump_fd = fd;
+        else
+            close(fd);
     }
 }
 
@@ -121,6 +133,13 @@ static void vdso_open(struct module *module)
             return;
     }
     module->problem = xstrdup("no vDSO in this process");
+}
+
+bool module_is_generated(const struct module *module)
+{
+    static const char memfd[] = "/memfd:";
+    return module->kind == MODULE_ANON || (module->kind == MODULE_FILE && !module->elf &&
+                                           !strncmp(module->path, memfd, sizeof memfd - 1));
 }
 
 /* A file may have been replaced since, and our vDSO may be another kernel's. */
@@ -205,12 +224,15 @@ static enum module_kind kind_of(const struct mapping *mapping)
                : MODULE_ANON;
 }
 
+/* Anonymous code is one module for each process: at the same address there is other code. */
 static bool module_is(const struct module *module, enum module_kind kind, const char *path,
-                      const struct mapping *mapping)
+                      pid_t pid, const struct mapping *mapping)
 {
-    return module->kind == kind && (kind != MODULE_FILE || (module->inode == mapping->inode &&
-                                                            module->device == mapping->device &&
-                                                            !strcmp(module->path, path)));
+    if (module->kind != kind || (kind == MODULE_ANON && module->pid != pid))
+        return false;
+    return kind != MODULE_FILE ||
+           (module->inode == mapping->inode && module->device == mapping->device &&
+            !strcmp(module->path, path));
 }
 
 static struct module *module_get(struct modules *modules, pid_t pid, const struct mapping *mapping)
@@ -224,7 +246,7 @@ static struct module *module_get(struct modules *modules, pid_t pid, const struc
     if (length > sizeof deleted && !strcmp(path + length + 1 - sizeof deleted, deleted))
         path[length + 1 - sizeof deleted] = '\0';
     for (size_t i = modules->items.count; i-- > 0;)
-        if (module_is(modules->items.items[i], kind, path, mapping))
+        if (module_is(modules->items.items[i], kind, path, pid, mapping))
             return modules->items.items[i];
     if (modules->items.count >= LIMIT_MODULES)
         return NULL;

@@ -32,9 +32,10 @@ struct module {
     enum module_kind kind;
     uint32_t index;         /* in modules.items */
     uint64_t device, inode; /* of MODULE_FILE */
-    pid_t pid;              /* the process it was first seen in */
+    pid_t pid;              /* the process it was first seen in; MODULE_ANON has no other */
     struct elf_file *elf;   /* NULL when it can't be read; then problem says why */
     char *problem;
+    int jitdump_fd;  /* a file named jit-*.dump, of which a mapping tells; -1: it is none */
     struct cfi *cfi; /* unwind tables, made on first use */
     bool cfi_tried;
     struct symbolic *symbolic; /* made when the first address is named */
@@ -69,6 +70,8 @@ struct mapping {
 
 struct modules *modules_new(void);
 void modules_free(struct modules *modules);
+/* Its code was generated at run time: anonymous memory, or a memfd, as for code mapped twice. */
+bool module_is_generated(const struct module *module);
 /*
  * The modules of a stored profile, at the same positions as in its table (position 0 is the
  * kernel's here), so that symbolize_profile can name its raw frames. Files are opened by their

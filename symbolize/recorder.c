@@ -18,6 +18,7 @@
 #include "symbolize/recorder.h"
 
 #include "core/tid_map.h"
+#include "symbolize/jit_names.h"
 #include "symbolize/unwind.h"
 
 #include <string.h>
@@ -33,6 +34,7 @@ struct process {
     uint64_t lost_seen; /* quality.lost when the mappings were last read */
     uint64_t read_ns;
     struct space space;
+    struct jit_names *jit; /* NULL: none of its code seen was generated */
 };
 
 struct thread_state {
@@ -49,6 +51,7 @@ struct thread_state {
 struct cached_frame {
     uint64_t pc;
     uint32_t generation; /* of the space; 0: free */
+    uint32_t names;      /* generation of the names of generated code; 0: it is other code */
     frame_id frame;
 };
 
@@ -70,6 +73,7 @@ struct recorder {
     uint64_t ended;      /* threads whose RECORD_TIME came */
     uint64_t exit_ticks; /* charged to the creation and end of threads */
     struct cached_frame *frame_cache;
+    frame_lines lines; /* of generated code */
     struct unwound_frame unwound[LIMIT_STACK_FRAMES];
     frame_id frames[LIMIT_STACK_FRAMES + LIMIT_KERNEL_FRAMES];
 };
@@ -87,8 +91,18 @@ struct recorder *recorder_new(struct profile *profile, struct modules *modules,
     return recorder;
 }
 
+/* Its code is another program's from now on, or nobody's. */
+static void process_forget_code(struct process *process)
+{
+    if (process->jit)
+        jit_names_finish(process->jit, &process->space);
+    jit_names_free(process->jit);
+    process->jit = NULL;
+}
+
 static void process_free(struct process *process)
 {
+    jit_names_free(process->jit);
     space_release(&process->space);
     free(process);
 }
@@ -103,6 +117,7 @@ void recorder_free(struct recorder *recorder)
     vec_release(&recorder->processes);
     tid_map_release(&recorder->threads, free);
     free(recorder->frame_cache);
+    vec_release(&recorder->lines);
     free(recorder);
 }
 
@@ -125,10 +140,12 @@ static void forget_ended(struct recorder *recorder)
     size_t kept = 0;
     for (size_t i = 0; i < recorder->processes.count; i++) {
         struct process *process = recorder->processes.items[i];
-        if (process->ended)
+        if (process->ended) {
+            process_forget_code(process);
             process_free(process);
-        else
+        } else {
             recorder->processes.items[kept++] = process;
+        }
     }
     recorder->processes.count = kept;
 }
@@ -180,21 +197,30 @@ static frame_id frame_of_kernel(struct recorder *recorder, uint64_t address)
                              &(struct frame){.address = address, .kind = FRAME_KERNEL});
 }
 
-static frame_id frame_of_user(struct recorder *recorder, const struct space *space,
-                              const struct unwound_frame *unwound)
+static frame_id frame_of_user(struct recorder *recorder, struct process *process,
+                              const struct unwound_frame *unwound, uint64_t time_ns)
 {
-    struct cached_frame *cached = &recorder->frame_cache[hash_mix(unwound->pc) & (FRAME_CACHE - 1)];
-    if (cached->pc == unwound->pc && cached->generation == space->generation)
+    uint64_t pc = unwound->pc;
+    struct cached_frame *cached = &recorder->frame_cache[hash_mix(pc) & (FRAME_CACHE - 1)];
+    if (cached->pc == pc && cached->generation == process->space.generation &&
+        (!cached->names || cached->names == jit_names_generation(process->jit)))
         return cached->frame;
     struct frame frame = {.kind = FRAME_UNKNOWN};
-    if (unwound->segment) {
-        const struct module *module = unwound->segment->module;
+    const struct module *module = unwound->segment ? unwound->segment->module : NULL;
+    if (module) {
         frame.module = module->index;
-        frame.address = unwound->pc - unwound->segment->bias;
+        frame.address = pc - unwound->segment->bias;
         frame.kind = module->kind == MODULE_ANON ? FRAME_UNKNOWN : FRAME_NATIVE;
     }
-    *cached = (struct cached_frame){unwound->pc, space->generation,
-                                    profile_add_frame(recorder->profile, &frame)};
+    *cached = (struct cached_frame){.pc = pc, .generation = process->space.generation};
+    if (module && module_is_generated(module)) {
+        if (!process->jit)
+            process->jit = jit_names_new(recorder->profile, &recorder->lines, process->space.pid);
+        cached->frame = jit_names_frame(process->jit, &process->space, pc, &frame, time_ns);
+        cached->names = jit_names_generation(process->jit);
+    } else {
+        cached->frame = profile_add_frame(recorder->profile, &frame);
+    }
     return cached->frame;
 }
 
@@ -219,7 +245,8 @@ static size_t gather_frames(struct recorder *recorder, struct process *process,
     quality->stitched += end == UNWIND_STITCHED;
     quality->broken += end == UNWIND_BROKEN;
     for (size_t i = 0; i < unwound; i++)
-        recorder->frames[count++] = frame_of_user(recorder, &process->space, &recorder->unwound[i]);
+        recorder->frames[count++] =
+            frame_of_user(recorder, process, &recorder->unwound[i], record->time_ns);
     return count;
 }
 
@@ -266,6 +293,8 @@ static void feed_sample(struct recorder *recorder, const struct record *record)
         thread->id = profile_add_thread(recorder->profile, record->pid, record->tid, name);
         thread->sampled = true;
     }
+    if (process->jit)
+        jit_names_poll(process->jit, &process->space, record->time_ns);
     size_t count = gather_frames(recorder, process, record);
     thread->last_node = profile_add_stack(recorder->profile, 0, recorder->frames, count);
     thread->ticks += record->sample.ticks;
@@ -290,6 +319,7 @@ static void feed_comm(struct recorder *recorder, const struct record *record)
     struct process *process = record->comm.exec ? process_get(recorder, record->pid) : NULL;
     if (process) {
         process->ended = false;
+        process_forget_code(process);
         space_clear(&process->space, recorder->modules);
         unwinder_forget(recorder->unwinder, record->tid);
     }
@@ -311,6 +341,7 @@ static void feed_fork(struct recorder *recorder, const struct record *record)
     if (!child)
         return;
     child->ended = false;
+    process_forget_code(child);
     space_release(&child->space);
     space_copy(&child->space, recorder->modules, &parent->space, (pid_t)record->pid);
 }
@@ -427,6 +458,13 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     missing = least(missing, missing_ticks(recorder, cpu_ns));
     if (recorder->options.kernel && missing * 100 > expected * IGNORED_PERCENT)
         add_stand_in(recorder, missing, "(unsampled)", FRAME_UNKNOWN);
+}
+
+void recorder_finish_names(struct recorder *recorder)
+{
+    for (size_t i = 0; i < recorder->processes.count; i++)
+        process_forget_code(recorder->processes.items[i]);
+    frame_lines_apply(&recorder->lines, recorder->profile, recorder->cpu);
 }
 
 void recorder_feed(struct recorder *recorder, const struct record *record)

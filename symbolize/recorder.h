@@ -8,9 +8,9 @@
 #ifndef MEMPROF_SYMBOLIZE_RECORDER_H
 #define MEMPROF_SYMBOLIZE_RECORDER_H
 
+#include "core/profile.h"
 #include "core/sampler.h"
 #include "core/target.h"
-#include "core/profile.h"
 #include "symbolize/arch.h"
 #include "symbolize/modules.h"
 
@@ -41,11 +41,16 @@ void recorder_feed(struct recorder *recorder, const struct record *record);
  */
 void recorder_account(struct recorder *recorder, uint64_t cpu_ns);
 /*
- * At the end: tells the running time of all threads (sampler_running_ns), too. What threads have run
- * that stayed below their next tick becomes ticks of "(unsampled)", unless it is less than 1 %.
+ * At the end: tells the running time of all threads (sampler_running_ns), too. What threads have
+ * run that stayed below their next tick becomes ticks of "(unsampled)", unless it is less than 1 %.
  * Without kernel code it can't be told from time in the kernel, and nothing is done.
  */
 void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cpu_ns);
+/*
+ * At the end: names generated code (jit_names.h) from what the processes have written up to now,
+ * and adds the ticks by line that are known of it.
+ */
+void recorder_finish_names(struct recorder *recorder);
 /* Ticks so far. */
 uint64_t recorder_ticks(const struct recorder *recorder);
 

@@ -43,6 +43,12 @@ bool module_has_symbol(struct module *module, const char *name)
     return module->elf && symbols_file_has(module->elf, name);
 }
 
+/* Named while recording. JavaScript has functions without a name. */
+static bool is_named(const struct frame *frame)
+{
+    return frame->function || frame->kind == FRAME_JAVASCRIPT;
+}
+
 static string_id carry(struct pass *pass, string_id id)
 {
     return strings_intern(&pass->named->strings, strings_get(&pass->raw->strings, id));
@@ -67,7 +73,7 @@ static void push_frame(struct pass *pass, struct run *run, const struct frame *f
     run->count++;
 }
 
-/* Named while recording: JavaScript, (idle), and the like. Module 0 is the kernel's only there. */
+/* Generated code, (idle), and the like. Module 0 is the kernel's only there. */
 static void take_named(struct pass *pass, struct run *run, const struct frame *raw)
 {
     struct frame frame = *raw;
@@ -114,7 +120,7 @@ static void expand_frame(struct pass *pass, uint32_t id)
     const struct frame *raw = &pass->raw->frames.items[id];
     struct run *run = &pass->runs[id];
     run->first = (uint32_t)pass->frames.count;
-    if (raw->function) {
+    if (is_named(raw)) {
         take_named(pass, run, raw);
         return;
     }
@@ -129,7 +135,7 @@ static void expand_frame(struct pass *pass, uint32_t id)
         push_frame(pass, run,
                    &(struct frame){.kind = FRAME_UNKNOWN,
                                    .module = module ? named_module(pass, raw->module) : 0});
-    if (!pass->named->frames.items[pass->frames.items[run->first]].function)
+    if (!is_named(&pass->named->frames.items[pass->frames.items[run->first]]))
         pass->named->quality.unknown_frames++;
 }
 
@@ -209,7 +215,7 @@ static void rebuild_nodes(struct pass *pass)
                                            pass->frames.items + run->first, run->count);
         uint64_t ticks = ticks_in >= 0 ? profile_self(raw, (metric_id)ticks_in, i) : 0;
         const struct frame *frame = &raw->frames.items[node->frame];
-        if (!ticks || frame->function)
+        if (!ticks || is_named(frame))
             continue;
         module_id module =
             frame->module || frame->kind == FRAME_KERNEL ? named_module(pass, frame->module) : 0;
