@@ -87,8 +87,10 @@ static void split_script(const char *text, size_t length, struct code_name *ret)
 
 static void parse_javascript(const char *text, struct code_name *ret)
 {
-    if (*text && strchr("~^+*", *text))
+    if (*text && strchr("~^+*", *text)) {
+        ret->tier = *text;
         text += text[1] == '\'' ? 2 : 1; /* "*'": specialised to its closure */
+    }
     size_t length = strlen(text), whole = length;
     if (cut_number(text, &length, &ret->column) && cut_number(text, &length, &ret->line)) {
         split_script(text, length, ret);

@@ -2,8 +2,11 @@
  * jitdump.c - the records' places in the file are kept, their names and line tables are read when
  * they are asked for. The bytes of the code itself, most of the file, are never read.
  *
- * A line table comes before the code it belongs to. V8 writes its addresses 64 bytes too high,
- * the size of the ELF header that perf puts before the code (V8's src/diagnostics/perf-jit.cc).
+ * A line table comes before the code it belongs to. V8's (src/diagnostics/perf-jit.cc there) have
+ * three peculiarities: addresses are 64 bytes too high, the size of the ELF header that perf puts
+ * before the code; those of baseline code are offsets of bytecodes, and of no use; and in Node 20
+ * the file's name is often overwritten in part, with NULs in it, so that only its length
+ * tells where the next entry begins.
  */
 #include "symbolize/jitdump.h"
 
@@ -81,8 +84,9 @@ struct jitdump {
     struct hash_index by_number;
     uint64_t offset;                      /* up to which records were taken */
     uint64_t lines_offset, lines_address; /* of the last CODE_DEBUG_INFO, until its code comes */
-    char *name;                           /* for jitdump_find */
+    char *name;                           /* these are for jitdump_find */
     vec(char) lines;
+    vec(char) file;
 };
 
 static size_t read_at(const struct jitdump *dump, void *buffer, size_t size, uint64_t offset)
@@ -123,6 +127,7 @@ void jitdump_free(struct jitdump *dump)
     close(dump->fd);
     free(dump->name);
     vec_release(&dump->lines);
+    vec_release(&dump->file);
     free(dump);
 }
 
@@ -256,44 +261,87 @@ void jitdump_update(struct jitdump *dump, void (*before)(void *context, uint64_t
     *ret_news = news;
 }
 
-/* The line table of the code, whole, in dump->lines; false if it can't be had. */
-static bool read_lines(struct jitdump *dump, const struct loaded *loaded)
+struct line_table {
+    const char *at, *end;
+    uint64_t count;
+    const struct code_name *own; /* each entry is for this file; NULL: for the one it names */
+};
+
+/* Takes an entry off; false if there is none, or none that fits. *ret_file may lack its NUL. */
+static bool table_next(struct line_table *table, struct debug_entry *ret_entry,
+                       const char **ret_file, size_t *ret_length)
 {
-    struct debug_record record;
-    if (!loaded->lines || read_at(dump, &record, sizeof record, loaded->lines) != sizeof record ||
-        record.header.id != CODE_DEBUG_INFO || record.header.size < sizeof record)
+    size_t size = (size_t)(table->end - table->at);
+    if (!table->count || size <= sizeof *ret_entry)
         return false;
-    size_t size = record.header.size - sizeof record;
-    if (size > LIMIT_CODE_LINES_BYTES)
-        size = LIMIT_CODE_LINES_BYTES;
-    vec_reserve(&dump->lines, size + 1);
-    dump->lines.count = read_at(dump, dump->lines.items, size, loaded->lines + sizeof record);
-    dump->lines.items[dump->lines.count] = '\0';
+    size -= sizeof *ret_entry;
+    memcpy(ret_entry, table->at, sizeof *ret_entry);
+    const char *name = table->at + sizeof *ret_entry;
+    size_t length = table->own ? table->own->file_length : strnlen(name, size);
+    if (length >= size)
+        return false;
+    *ret_file = table->own ? table->own->file : name;
+    *ret_length = length;
+    table->at = name + length + 1;
+    table->count--;
     return true;
 }
 
-/* Finds the first entry, and the last one at or below the address `at`. */
-static void find_line(const struct jitdump *dump, uint64_t at, struct jitdump_code *code)
+static bool table_is_whole(struct line_table table)
 {
-    static const char same_file[] = "\xff";
-    const char *file = "", *next = dump->lines.items, *end = next + dump->lines.count;
+    struct debug_entry entry;
+    const char *file;
+    size_t length;
+    while (table_next(&table, &entry, &file, &length))
+        continue;
+    return !table.count && table.at == table.end;
+}
+
+/* The line table of the code; false if it has none that can be read. */
+static bool read_lines(struct jitdump *dump, const struct loaded *loaded,
+                       const struct code_name *name, struct line_table *ret_table)
+{
+    struct debug_record record;
+    if (!loaded->lines || (name->v8 && name->tier != '*' && name->tier != '+') ||
+        read_at(dump, &record, sizeof record, loaded->lines) != sizeof record ||
+        record.header.id != CODE_DEBUG_INFO || record.header.size < sizeof record ||
+        record.header.size > LIMIT_CODE_LINES_BYTES)
+        return false;
+    size_t size = record.header.size - sizeof record;
+    vec_reserve(&dump->lines, size + 1);
+    size = read_at(dump, dump->lines.items, size, loaded->lines + sizeof record);
+    struct line_table table = {dump->lines.items, dump->lines.items + size, record.count, NULL};
+    if (!table_is_whole(table) && name->v8)
+        table.own = name;
+    if (!table_is_whole(table))
+        return false;
+    *ret_table = table;
+    return true;
+}
+
+/* Finds the first entry's file and line, and the line of the last entry at or below `at`. */
+static void find_line(struct jitdump *dump, struct line_table table, uint64_t at,
+                      struct jitdump_code *code)
+{
+    static const char same_file[] = "\xff"; /* as in the entry before */
+    struct debug_entry entry;
+    const char *name;
+    size_t length;
     uint64_t closest = 0;
-    while ((size_t)(end - next) > sizeof(struct debug_entry)) {
-        struct debug_entry entry;
-        memcpy(&entry, next, sizeof entry);
-        const char *name = next + sizeof entry;
-        next = name + strlen(name) + 1; /* at worst the NUL behind the table, and then past end */
-        if (next > end)
-            break;
-        if (strcmp(name, same_file) != 0)
-            file = name;
+    bool own = true;
+    while (table_next(&table, &entry, &name, &length)) {
         if (!code->file) {
-            code->file = file;
+            vec_reserve(&dump->file, length + 1);
+            memcpy(dump->file.items, name, length);
+            dump->file.items[length] = '\0';
+            code->file = dump->file.items;
             code->first_line = entry.line;
         }
+        if (length != 1 || *name != *same_file)
+            own = length == strlen(code->file) && !memcmp(name, code->file, length);
         if (entry.address <= at && entry.address >= closest) {
             closest = entry.address;
-            code->line = strcmp(file, code->file) ? 0 : entry.line;
+            code->line = own ? entry.line : 0;
         }
     }
 }
@@ -316,10 +364,11 @@ bool jitdump_find(struct jitdump *dump, uint64_t pc, struct jitdump_code *ret_co
                    loaded->load + sizeof record);
     dump->name[size] = '\0';
     struct jitdump_code code = {.name = dump->name};
+    struct line_table table;
     code_name_parse(code.name, &parts);
-    if (read_lines(dump, loaded))
-        find_line(dump, pc - loaded->address + record.address + (parts.v8 ? V8_LINES_BIAS : 0),
-                  &code);
+    if (read_lines(dump, loaded, &parts, &table))
+        find_line(dump, table,
+                  pc - loaded->address + record.address + (parts.v8 ? V8_LINES_BIAS : 0), &code);
     *ret_code = code;
     return true;
 }

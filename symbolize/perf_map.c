@@ -17,7 +17,7 @@
 
 enum {
     BUFFER_BYTES = 1 << 20, /* also the longest line that is read */
-    UPDATE_BYTES = 8 << 20, /* read by one update: some 50 ms of work */
+    UPDATE_BYTES = 4 << 20, /* read by one update: some 30 ms of work */
     TAIL_BYTES = 64,
     NUMBERS_BYTES = 64 /* what a line has before its name: twice "0x", 16 digits, a space */
 };

@@ -91,7 +91,10 @@ struct recorder *recorder_new(struct profile *profile, struct modules *modules,
     return recorder;
 }
 
-/* Its code is another program's from now on, or nobody's. */
+/*
+ * Its code is another program's from now on, or nobody's. At its end at the latest: ended processes
+ * are kept, their open files must not be.
+ */
 static void process_forget_code(struct process *process)
 {
     if (process->jit)
@@ -140,12 +143,10 @@ static void forget_ended(struct recorder *recorder)
     size_t kept = 0;
     for (size_t i = 0; i < recorder->processes.count; i++) {
         struct process *process = recorder->processes.items[i];
-        if (process->ended) {
-            process_forget_code(process);
+        if (process->ended)
             process_free(process);
-        } else {
+        else
             recorder->processes.items[kept++] = process;
-        }
     }
     recorder->processes.count = kept;
 }
@@ -203,7 +204,7 @@ static frame_id frame_of_user(struct recorder *recorder, struct process *process
     uint64_t pc = unwound->pc;
     struct cached_frame *cached = &recorder->frame_cache[hash_mix(pc) & (FRAME_CACHE - 1)];
     if (cached->pc == pc && cached->generation == process->space.generation &&
-        (!cached->names || cached->names == jit_names_generation(process->jit)))
+        (!cached->names || (process->jit && cached->names == jit_names_generation(process->jit))))
         return cached->frame;
     struct frame frame = {.kind = FRAME_UNKNOWN};
     const struct module *module = unwound->segment ? unwound->segment->module : NULL;
@@ -351,8 +352,10 @@ static void feed_exit(struct recorder *recorder, const struct record *record)
     struct process *process = process_find(recorder, record->pid);
     recorder->exited++;
     unwinder_forget(recorder->unwinder, record->tid);
-    if (process && record->pid == record->tid)
+    if (process && record->pid == record->tid) {
         process->ended = true;
+        process_forget_code(process);
+    }
 }
 
 /* A node for running time of which no stack is known. */
