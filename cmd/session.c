@@ -251,11 +251,11 @@ int session_finish(struct session *session, struct error *err)
     session->accounted_ns = accounted_ns(session);
     recorder_settle(session->recorder, sampler_running_ns(session->sampler), session->accounted_ns);
     session->last_ticks += recorder_ticks(session->recorder) - ticks;
-    recorder_finish_names(session->recorder);
     session_measure(session);
     fill_note(session);
     sampler_free(session->sampler);
     session->sampler = NULL;
+    recorder_finish_names(session->recorder);
     session_journal_finish(session);
     if (!finish_profile(&session->finish, session->raw, session->modules, &session->output, err))
         return 0;

@@ -29,9 +29,10 @@
 #include <time.h>
 
 enum {
-    POLL_NS = 10000000,    /* two system calls, so that nothing is noticed of them */
-    RETRY_NS = 1000000000, /* every waiting frame is asked for again */
-    FINISH_READS = 1024    /* some GB; a file that is written anew all the time has no end */
+    POLL_NS = 10000000,     /* two system calls, so that nothing is noticed of them */
+    RETRY_NS = 1000000000,  /* every waiting frame is asked for again */
+    FINISH_READS = 1 << 14, /* some GB; a file that is written anew all the time has no end */
+    REST_SHARE = 3          /* the part of the time in which a large file is not read */
 };
 
 struct waiting {
@@ -51,7 +52,8 @@ struct jit_names {
     ino_t map_inode;
     struct jitdump *dump;
     uint32_t generation;
-    uint64_t polled_ns, retried_ns;
+    uint64_t polled_ns, retried_ns; /* in the samples' time */
+    uint64_t rest_until_ns;         /* not to read before; CLOCK_MONOTONIC */
     bool added;  /* something since the waiting frames were asked for the last time */
     bool behind; /* answers are old ones: there is more to read */
     vec(struct waiting) waiting;
@@ -263,12 +265,31 @@ static void read_on(struct jit_names *names, const struct space *space)
     names->generation += of_dump.replaced || of_map.replaced;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Meanwhile samples collect in the rings, which must not overflow: a large file is read bit by bit.
+ */
+static void read_on_at_leisure(struct jit_names *names, const struct space *space)
+{
+    uint64_t begin_ns = now_ns();
+    if (names->behind && begin_ns < names->rest_until_ns)
+        return;
+    read_on(names, space);
+    uint64_t end_ns = now_ns();
+    names->rest_until_ns = end_ns + REST_SHARE * (end_ns - begin_ns);
+}
+
 void jit_names_poll(struct jit_names *names, const struct space *space, uint64_t time_ns)
 {
     if (time_ns - names->polled_ns < POLL_NS)
         return;
     names->polled_ns = time_ns;
-    read_on(names, space);
+    read_on_at_leisure(names, space);
     if (!names->added || names->behind || time_ns - names->retried_ns < RETRY_NS)
         return;
     names->retried_ns = time_ns;
@@ -284,7 +305,7 @@ frame_id jit_names_frame(struct jit_names *names, const struct space *space, uin
     bool named = !names->behind && describe(names, pc, &frame, &line);
     if (!named && names->polled_ns != time_ns) {
         names->polled_ns = time_ns;
-        read_on(names, space);
+        read_on_at_leisure(names, space);
         named = !names->behind && describe(names, pc, &frame, &line);
     }
     frame_id id = profile_add_frame(names->profile, named ? &frame : raw);

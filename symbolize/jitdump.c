@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    UPDATE_RECORDS = 1 << 14, /* read by one update: some 20 ms of work */
+    UPDATE_RECORDS = 1 << 11, /* read by one update: some 4 ms of work */
     V8_LINES_BIAS = 64,
     HEADER_BYTES_MAX = 4096,
     DUMP_VERSION = 1,

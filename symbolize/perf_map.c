@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 enum {
-    BUFFER_BYTES = 1 << 20, /* also the longest line that is read */
-    UPDATE_BYTES = 4 << 20, /* read by one update: some 30 ms of work */
+    BUFFER_BYTES = 1 << 18, /* also the longest line that is read */
+    UPDATE_BYTES = 1 << 19, /* read by one update: some 4 ms of work */
     TAIL_BYTES = 64,
     NUMBERS_BYTES = 64 /* what a line has before its name: twice "0x", 16 digits, a space */
 };

@@ -17,7 +17,7 @@ struct perf_map;
 /* Takes over `fd`, a regular file opened for reading. Reads nothing yet. */
 struct perf_map *perf_map_new(int fd);
 void perf_map_free(struct perf_map *map);
-/* Reads what was added, or all again if the file was written anew; some MB at a time. */
+/* Reads what was added, or all again if the file was written anew; some 500 KB at a time. */
 void perf_map_update(struct perf_map *map, struct code_news *ret_news);
 /*
  * The name of the code at pc, valid until the next call; NULL if the map has none. Names longer
