@@ -39,6 +39,13 @@ class Jit(Case):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)  # node leaves a log where it runs
 
+    def load(self, path=None):
+        """And no map is left of the processes that were recorded."""
+        profile = super().load(path)
+        for pid in {thread["pid"] for thread in profile.extension["threads"]}:
+            self.addCleanup(pathlib.Path(f"/tmp/perf-{pid}.map").unlink, missing_ok=True)
+        return profile
+
     def start_and_await_map(self, command, function, pid=None, folder="/tmp", **options):
         """Starts a program and waits until its map has a function."""
         target = self.start(command, stdout=subprocess.PIPE, **options)
@@ -200,7 +207,7 @@ class Node(Jit):
         decoy.write_text("1 3fffffff decoy\n" + "".join(
             f"{base:x} 3fffffff decoy\n" for base in range(0x7f0000000000, 0x800000000000,
                                                           0x3fffffff)), "utf-8")
-        self.addCleanup(decoy.unlink)
+        self.addCleanup(decoy.unlink, missing_ok=True)
         result = self.memprof("record", "-q", "-d", "1", "-o", self.output, "-p", pid)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         profile = self.load()
@@ -233,11 +240,12 @@ class Java(Jit):
 
     def test_a_map_written_at_the_end(self):
         flags = [*self.FLAGS, "-XX:+DumpPerfMapAtExit"]
-        if subprocess.run(["java", *flags, "-version"], capture_output=True,
-                          check=False).returncode:
+        version = self.start(["java", *flags, "-version"], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        self.addCleanup(pathlib.Path(f"/tmp/perf-{version.pid}.map").unlink, missing_ok=True)
+        if version.wait(harness.TIMEOUT_S):
             self.skipTest("this JDK has no DumpPerfMapAtExit, which came with 17")
         profile, truth = self.record(["java", *flags, str(harness.SOURCES / "Busy.java"), "2"])
-        pathlib.Path(f"/tmp/perf-{profile.extension['target']['pid']}.map").unlink()
         self.check_java(profile)
         ticks = profile.self_ticks()
         for name, seconds in truth["functions"].items():
@@ -273,7 +281,6 @@ class Python(Jit):
             self.skipTest("no Python with perf support (3.12 and later) is installed")
         command = [python, "-X", "perf", str(harness.SOURCES / "busy.py"), "1.5"]
         profile, truth = self.record(command)
-        pathlib.Path(f"/tmp/perf-{profile.extension['target']['pid']}.map").unlink()
         self.check_shares(profile.total_ticks(), profile.ticks, truth, tolerance=5)
 
 
