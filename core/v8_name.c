@@ -58,8 +58,11 @@ struct v8_name v8_name_split(const char *text, size_t length)
 {
     struct v8_name name = {.url = ""};
     if (length && strchr("~^+*", *text) && *text) {
-        name.mark = *text++;
-        length--;
+        size_t marked =
+            length > 1 && text[1] == '\'' ? 2 : 1; /* "*'": specialised to its closure */
+        name.mark = *text;
+        text += marked;
+        length -= marked;
     }
     size_t place = length;
     uint32_t first, second;

@@ -76,9 +76,9 @@ struct code_number {
 
 struct jitdump {
     int fd;
-    bool timed;           /* times are CLOCK_MONOTONIC */
-    bool broken;          /* a record has an impossible size: nothing behind it can be read */
-    struct code_map code; /* of positions in loaded */
+    bool timed;              /* times are CLOCK_MONOTONIC */
+    bool broken;             /* a record has an impossible size: nothing behind it can be read */
+    struct code_layers code; /* of positions in loaded */
     vec(struct loaded) loaded;
     vec(struct code_number) numbers;
     struct hash_index by_number;
@@ -120,7 +120,7 @@ void jitdump_free(struct jitdump *dump)
 {
     if (!dump)
         return;
-    code_map_release(&dump->code);
+    code_layers_release(&dump->code);
     vec_release(&dump->loaded);
     vec_release(&dump->numbers);
     hash_release(&dump->by_number);
@@ -164,15 +164,16 @@ static void add_code(struct jitdump *dump, const struct loaded *loaded, uint64_t
                      uint64_t number, struct code_news *news)
 {
     uint64_t end;
-    if (!size || size > LIMIT_CODE_BYTES || __builtin_add_overflow(loaded->address, size, &end) ||
+    if (!size || size > LIMIT_GENERATED_BYTES ||
+        __builtin_add_overflow(loaded->address, size, &end) ||
         dump->code.ranges.count >= LIMIT_CODE_RANGES || dump->loaded.count >= LIMIT_CODE_RANGES)
         return;
     uint32_t id = (uint32_t)dump->loaded.count;
     vec_append(&dump->loaded, *loaded);
     number_set(dump, number, id);
     news->added = true;
-    news->replaced = news->replaced || code_map_overlaps(&dump->code, loaded->address, end);
-    code_map_add(&dump->code, loaded->address, end, id);
+    news->replaced = news->replaced || code_layers_overlaps(&dump->code, loaded->address, end);
+    code_layers_add(&dump->code, loaded->address, end, id);
 }
 
 static void take_load(struct jitdump *dump, const struct load_record *record,
@@ -193,9 +194,9 @@ static void take_move(struct jitdump *dump, const struct move_record *record,
     if (!known)
         return;
     struct loaded loaded = dump->loaded.items[known->last];
-    if (record->size <= LIMIT_CODE_BYTES && dump->code.ranges.count < LIMIT_CODE_RANGES &&
+    if (record->size <= LIMIT_GENERATED_BYTES && dump->code.ranges.count < LIMIT_CODE_RANGES &&
         !__builtin_add_overflow(loaded.address, record->size, &end))
-        code_map_add(&dump->code, loaded.address, end, CODE_MAP_NONE);
+        code_layers_add(&dump->code, loaded.address, end, CODE_LAYERS_NONE);
     loaded.address = record->new_address;
     news->replaced = true;
     add_code(dump, &loaded, record->size, record->index, news);
@@ -351,7 +352,7 @@ bool jitdump_find(struct jitdump *dump, uint64_t pc, struct jitdump_code *ret_co
     struct load_record record;
     struct code_name parts;
     uint32_t id;
-    if (!code_map_find(&dump->code, pc, &id))
+    if (!code_layers_find(&dump->code, pc, &id))
         return false;
     const struct loaded *loaded = &dump->loaded.items[id];
     if (read_at(dump, &record, sizeof record, loaded->load) != sizeof record ||

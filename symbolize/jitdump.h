@@ -9,7 +9,7 @@
 #define MEMPROF_SYMBOLIZE_JITDUMP_H
 
 #include "core/error.h"
-#include "symbolize/code_map.h"
+#include "symbolize/code_layers.h"
 
 struct jitdump;
 

@@ -24,7 +24,7 @@ enum {
 
 struct perf_map {
     int fd;
-    struct code_map code;
+    struct code_layers code;
     uint64_t offset;         /* up to which whole lines were taken */
     uint64_t size;           /* at the last update … */
     struct timespec written; /* … and when it had been modified */
@@ -53,7 +53,7 @@ void perf_map_free(struct perf_map *map)
 {
     if (!map)
         return;
-    code_map_release(&map->code);
+    code_layers_release(&map->code);
     close(map->fd);
     free(map->line);
     free(map);
@@ -88,7 +88,7 @@ static bool line_parse(const char *at, const char *end, struct line *ret)
     uint64_t size;
     at = take_hex(at, end, &ret->start);
     at = at ? take_hex(at, end, &size) : NULL;
-    if (!at || at == end || !size || size > LIMIT_CODE_BYTES ||
+    if (!at || at == end || !size || size > LIMIT_GENERATED_BYTES ||
         __builtin_add_overflow(ret->start, size, &ret->end))
         return false;
     ret->name = at;
@@ -123,7 +123,7 @@ static bool has_changed(struct perf_map *map, struct code_news *news)
     map->size = size;
     map->written = status.st_mtim;
     if (map->changed || size < map->offset || !tail_is_the_same(map)) {
-        code_map_release(&map->code);
+        code_layers_release(&map->code);
         map->offset = map->tail_length = 0;
         map->skipping = map->changed = false;
         news->replaced = true;
@@ -138,8 +138,8 @@ static void add_line(struct perf_map *map, const char *at, const char *end, uint
     if (!line_parse(at, end, &line) || map->code.ranges.count >= LIMIT_CODE_RANGES)
         return;
     news->added = true;
-    news->replaced = news->replaced || code_map_overlaps(&map->code, line.start, line.end);
-    code_map_add(&map->code, line.start, line.end, (uint32_t)offset);
+    news->replaced = news->replaced || code_layers_overlaps(&map->code, line.start, line.end);
+    code_layers_add(&map->code, line.start, line.end, (uint32_t)offset);
 }
 
 /* Takes the whole lines of what was read at map->offset; how many bytes they are. */
@@ -198,7 +198,7 @@ const char *perf_map_find(struct perf_map *map, uint64_t pc)
     enum { LINE_BYTES = NUMBERS_BYTES + LIMIT_SYMBOL_BYTES };
     uint32_t offset;
     struct line line;
-    if (!code_map_find(&map->code, pc, &offset))
+    if (!code_layers_find(&map->code, pc, &offset))
         return NULL;
     if (!map->line)
         map->line = xmalloc(LINE_BYTES + 1);

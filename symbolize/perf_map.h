@@ -8,7 +8,7 @@
 #ifndef MEMPROF_SYMBOLIZE_PERF_MAP_H
 #define MEMPROF_SYMBOLIZE_PERF_MAP_H
 
-#include "symbolize/code_map.h"
+#include "symbolize/code_layers.h"
 
 #include <stddef.h>
 

@@ -40,7 +40,7 @@ static const char *find_plainly(const char *text, size_t length, uint64_t pc, si
         uint64_t start, size;
         const char *at = text;
         if (take_number(&at, newline, &start) && take_number(&at, newline, &size) && at < newline &&
-            size <= LIMIT_CODE_BYTES && start + size >= start && pc >= start && pc - start < size) {
+            size <= LIMIT_GENERATED_BYTES && start + size >= start && pc >= start && pc - start < size) {
             found = at;
             *ret_length = strnlen(at, (size_t)(newline - at));
         }

@@ -47,15 +47,16 @@ START_TEST(names_and_files_may_hold_spaces)
     check("JS:*a b c:7:9", FRAME_JAVASCRIPT, "a b", "c", 7, 9);
     check("JS:*only:7:9", FRAME_JAVASCRIPT, "only", "", 7, 9);
     check("JS:*fn :7:9", FRAME_JAVASCRIPT, "fn", "", 7, 9);
+    check("JS:*fn /a.js:7", FRAME_JAVASCRIPT, "fn", "/a.js", 7, 0);
+    check("JS:*'fn /a.js:7:9", FRAME_JAVASCRIPT, "fn", "/a.js", 7, 9);
+    check("JS:*fn /a.js:1234567890123:1", FRAME_JAVASCRIPT, "fn", "/a.js:1234567890123", 1, 0);
 }
 END_TEST
 
 START_TEST(what_is_no_place_is_part_of_the_name)
 {
     check("JS:*fn", FRAME_JAVASCRIPT, "fn", "", 0, 0);
-    check("JS:*fn /a.js:7", FRAME_JAVASCRIPT, "fn /a.js:7", "", 0, 0);
     check("JS:*fn /a.js::", FRAME_JAVASCRIPT, "fn /a.js::", "", 0, 0);
-    check("JS:*fn /a.js:1234567890123:1", FRAME_JAVASCRIPT, "fn /a.js:1234567890123:1", "", 0, 0);
     check("JS:", FRAME_JAVASCRIPT, "", "", 0, 0);
     check("JS:*", FRAME_JAVASCRIPT, "", "", 0, 0);
     check("JS::1:1", FRAME_JAVASCRIPT, "", "", 1, 1);

@@ -1,28 +1,28 @@
 /*
- * code_map.c - runs of ranges, each sorted and disjoint, each at least twice as long as the next
+ * code_layers.c - runs of ranges, each sorted and disjoint, each at least twice as long as the next
  * newer one: a logarithmic number of binary searches, the newest run first, finds the range that
  * was added last. An addition is a run of one, merged into its elder as long as that is shorter
  * than twice its length; in a merge the newer range cuts the older ones. So n additions cost
  * n log n whether they come one at a time or, as when a large map is first read, all at once.
  * One sorted array would have to move half of itself for each addition.
  */
-#include "symbolize/code_map.h"
+#include "symbolize/code_layers.h"
 
 #include <string.h>
 
-static void emit(struct code_map *map, uint64_t start, uint64_t end, uint32_t value)
+static void emit(struct code_layers *map, uint64_t start, uint64_t end, uint32_t value)
 {
     if (start < end)
-        vec_append(&map->merged, ((struct code_range){start, end, value}));
+        vec_append(&map->merged, ((struct code_layer){start, end, value}));
 }
 
 /* Merges the newest run into the one before it. */
-static void merge_last(struct code_map *map)
+static void merge_last(struct code_layers *map)
 {
     size_t begin = map->runs.items[map->runs.count - 2];
-    const struct code_range *older = map->ranges.items + begin;
-    const struct code_range *newer = map->ranges.items + map->runs.items[map->runs.count - 1];
-    const struct code_range *older_end = newer, *end = map->ranges.items + map->ranges.count;
+    const struct code_layer *older = map->ranges.items + begin;
+    const struct code_layer *newer = map->ranges.items + map->runs.items[map->runs.count - 1];
+    const struct code_layer *older_end = newer, *end = map->ranges.items + map->ranges.count;
     uint64_t from = older->start; /* what is left of *older begins here */
     map->merged.count = 0;
     for (; newer < end; newer++) {
@@ -52,12 +52,12 @@ static void merge_last(struct code_map *map)
     map->runs.count--;
 }
 
-void code_map_add(struct code_map *map, uint64_t start, uint64_t end, uint32_t value)
+void code_layers_add(struct code_layers *map, uint64_t start, uint64_t end, uint32_t value)
 {
     if (start >= end)
         return;
     vec_append(&map->runs, map->ranges.count);
-    vec_append(&map->ranges, ((struct code_range){start, end, value}));
+    vec_append(&map->ranges, ((struct code_layer){start, end, value}));
     while (map->runs.count > 1) {
         size_t last = map->runs.items[map->runs.count - 1];
         size_t before = map->runs.items[map->runs.count - 2];
@@ -68,7 +68,7 @@ void code_map_add(struct code_map *map, uint64_t start, uint64_t end, uint32_t v
 }
 
 /* The first range of a run that ends above an address; `high` if there is none. */
-static size_t upper_range(const struct code_map *map, size_t low, size_t high, uint64_t address)
+static size_t upper_range(const struct code_layers *map, size_t low, size_t high, uint64_t address)
 {
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -80,14 +80,14 @@ static size_t upper_range(const struct code_map *map, size_t low, size_t high, u
     return low;
 }
 
-bool code_map_find(const struct code_map *map, uint64_t address, uint32_t *ret_value)
+bool code_layers_find(const struct code_layers *map, uint64_t address, uint32_t *ret_value)
 {
     size_t end = map->ranges.count;
     for (size_t i = map->runs.count; i-- > 0; end = map->runs.items[i]) {
         size_t at = upper_range(map, map->runs.items[i], end, address);
         if (at == end || map->ranges.items[at].start > address)
             continue;
-        if (map->ranges.items[at].value == CODE_MAP_NONE)
+        if (map->ranges.items[at].value == CODE_LAYERS_NONE)
             return false;
         *ret_value = map->ranges.items[at].value;
         return true;
@@ -95,7 +95,7 @@ bool code_map_find(const struct code_map *map, uint64_t address, uint32_t *ret_v
     return false;
 }
 
-bool code_map_overlaps(const struct code_map *map, uint64_t start, uint64_t end)
+bool code_layers_overlaps(const struct code_layers *map, uint64_t start, uint64_t end)
 {
     size_t run_end = map->ranges.count;
     for (size_t i = map->runs.count; i-- > 0; run_end = map->runs.items[i]) {
@@ -106,7 +106,7 @@ bool code_map_overlaps(const struct code_map *map, uint64_t start, uint64_t end)
     return false;
 }
 
-void code_map_release(struct code_map *map)
+void code_layers_release(struct code_layers *map)
 {
     vec_release(&map->ranges);
     vec_release(&map->runs);
