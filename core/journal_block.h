@@ -35,7 +35,8 @@ enum block_type {
     BLOCK_POINTS,
     BLOCK_EVENTS,
     BLOCK_VALUES,
-    BLOCK_END
+    BLOCK_END,
+    BLOCK_NAMES
 };
 
 struct block {

@@ -175,10 +175,10 @@ static void settle_modules(struct reader *reader)
     strings_release(&reader->module_texts);
 }
 
-static void read_frame(struct reader *reader)
+static struct frame get_frame(struct reader *reader)
 {
     struct payload *payload = &reader->payload;
-    struct frame frame = {
+    return (struct frame){
         .function = get_string(reader),
         .file = get_string(reader),
         .line = get_word(payload),
@@ -188,9 +188,22 @@ static void read_frame(struct reader *reader)
         .address = get(payload),
         .kind = get_below(payload, FRAME_KINDS),
     };
+}
+
+static void read_frame(struct reader *reader)
+{
+    struct frame frame = get_frame(reader);
     size_t next = reader->profile->frames.count;
-    if (!payload->failed && profile_add_frame(reader->profile, &frame) != next)
-        payload->failed = true;
+    if (!reader->payload.failed && profile_add_frame(reader->profile, &frame) != next)
+        reader->payload.failed = true;
+}
+
+static void read_name(struct reader *reader)
+{
+    frame_id id = get_below(&reader->payload, reader->profile->frames.count);
+    struct frame frame = get_frame(reader);
+    if (!reader->payload.failed && id)
+        reader->profile->frames.items[id] = frame;
 }
 
 static void read_node(struct reader *reader)
@@ -339,9 +352,9 @@ static bool read_block(struct reader *reader, enum block_type type)
 {
     static void (*const rows[])(struct reader *) = {
         [BLOCK_STRINGS] = read_string, [BLOCK_MODULES] = read_module, [BLOCK_FRAMES] = read_frame,
-        [BLOCK_NODES] = read_node,     [BLOCK_THREADS] = read_thread, [BLOCK_METRICS] = read_metric,
-        [BLOCK_SERIES] = read_series,  [BLOCK_SAMPLES] = read_sample, [BLOCK_POINTS] = read_point,
-        [BLOCK_EVENTS] = read_event,
+        [BLOCK_NAMES] = read_name,     [BLOCK_NODES] = read_node,     [BLOCK_THREADS] = read_thread,
+        [BLOCK_METRICS] = read_metric, [BLOCK_SERIES] = read_series,  [BLOCK_SAMPLES] = read_sample,
+        [BLOCK_POINTS] = read_point,   [BLOCK_EVENTS] = read_event,
     };
     struct payload *payload = &reader->payload;
     if (!reader->has_meta && type != BLOCK_STRINGS && type != BLOCK_META)

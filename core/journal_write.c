@@ -33,6 +33,7 @@ struct journal {
     uint64_t end;
     vec(uint8_t) buffer; /* the block that is being made */
     size_t strings, modules, frames, nodes, metrics, series, events;
+    vec(frame_id) unnamed; /* written frames that may yet get a name */
     vec(string_id) thread_names;
     vec(uint64_t) thread_ticks;
     vec(struct written_values) values; /* by metric */
@@ -146,6 +147,7 @@ void journal_close(struct journal *journal, bool keep)
     for (size_t i = 0; i < journal->values.count; i++)
         vec_release(&journal->values.items[i].self);
     vec_release(&journal->values);
+    vec_release(&journal->unnamed);
     vec_release(&journal->thread_names);
     vec_release(&journal->thread_ticks);
     vec_release(&journal->point_times);
@@ -237,22 +239,49 @@ static int write_modules(struct journal *journal, const struct journal_module *m
     return table_end(journal, BLOCK_MODULES);
 }
 
+static void put_frame(struct journal *journal, const struct frame *frame)
+{
+    put(journal, frame->function);
+    put(journal, frame->file);
+    put(journal, frame->line);
+    put(journal, frame->column);
+    put(journal, frame->script);
+    put(journal, frame->module);
+    put(journal, frame->address);
+    put(journal, frame->kind);
+}
+
 static int write_frames(struct journal *journal, const struct profile *profile)
 {
     for (; journal->frames < profile->frames.count; journal->frames++) {
         const struct frame *frame = &profile->frames.items[journal->frames];
-        put(journal, frame->function);
-        put(journal, frame->file);
-        put(journal, frame->line);
-        put(journal, frame->column);
-        put(journal, frame->script);
-        put(journal, frame->module);
-        put(journal, frame->address);
-        put(journal, frame->kind);
+        put_frame(journal, frame);
+        if (frame->kind == FRAME_UNKNOWN && !frame->function)
+            vec_append(&journal->unnamed, (frame_id)journal->frames);
         if (row_end(journal, BLOCK_FRAMES))
             return -1;
     }
     return table_end(journal, BLOCK_FRAMES);
+}
+
+/* Tables only grow, but for this: a runtime tells what it has generated after it was sampled. */
+static int write_names(struct journal *journal, const struct profile *profile)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < journal->unnamed.count; i++) {
+        frame_id id = journal->unnamed.items[i];
+        const struct frame *frame = &profile->frames.items[id];
+        if (!frame->function && frame->kind == FRAME_UNKNOWN) {
+            journal->unnamed.items[kept++] = id;
+            continue;
+        }
+        put(journal, id);
+        put_frame(journal, frame);
+        if (row_end(journal, BLOCK_NAMES))
+            return -1;
+    }
+    journal->unnamed.count = kept;
+    return table_end(journal, BLOCK_NAMES);
 }
 
 static int write_nodes(struct journal *journal, const struct profile *profile)
@@ -485,11 +514,11 @@ int journal_flush(struct journal *journal, struct profile *profile,
 {
     block_begin(journal);
     if (write_strings(journal, profile) || write_modules(journal, modules, module_count) ||
-        write_frames(journal, profile) || write_nodes(journal, profile) ||
-        write_threads(journal, profile) || write_metrics(journal, profile) ||
-        write_series(journal, profile) || write_samples(journal, profile) ||
-        write_points(journal, profile) || write_events(journal, profile) ||
-        write_values(journal, profile))
+        write_frames(journal, profile) || write_names(journal, profile) ||
+        write_nodes(journal, profile) || write_threads(journal, profile) ||
+        write_metrics(journal, profile) || write_series(journal, profile) ||
+        write_samples(journal, profile) || write_points(journal, profile) ||
+        write_events(journal, profile) || write_values(journal, profile))
         return failed(journal, err);
     return 0;
 }

@@ -11,6 +11,7 @@
 enum { FLUSHES = 12, SAMPLES_A_FLUSH = 300 };
 
 struct recording {
+    frame_id generated; /* the last frame of generated code, without a name yet */
     struct profile *profile;
     struct journal *journal;
     struct error err;
@@ -66,6 +67,12 @@ static void record_some(struct recording *recording)
         profile->quality.samples++;
         recording->nodes[recording->count++] = node;
     }
+    /* Generated code that was written before gets its name, and new code comes without one. */
+    if (recording->generated)
+        profile->frames.items[recording->generated].function =
+            strings_intern(&profile->strings, "named late");
+    recording->generated = profile_add_frame(
+        profile, &(struct frame){.address = 0x1000 + recording->count, .kind = FRAME_UNKNOWN});
     snprintf(name, sizeof name, "renamed-%zu", recording->count);
     profile_add_thread(profile, 4242, 4243, name);
     /* Ticks that no sample stands for, and a second metric. */
@@ -151,6 +158,10 @@ START_TEST(reads_back_what_was_recorded)
     ck_assert_uint_eq(profile->samples.last_time_us, recording->time_us);
     check_consistent(recording, profile);
     ck_assert_uint_eq(profile->nodes.count, written->nodes.count);
+    ck_assert_uint_eq(profile->frames.count, written->frames.count);
+    for (size_t i = 0; i < written->frames.count; i++)
+        ck_assert_str_eq(profile_string(profile, profile->frames.items[i].function),
+                         profile_string(written, written->frames.items[i].function));
     ck_assert_uint_eq(profile->modules.count, 4);
     ck_assert_str_eq(profile_string(profile, profile->modules.items[2].path), "/usr/bin/a");
     ck_assert_uint_eq(profile->meta.end_us, written->meta.end_us);
