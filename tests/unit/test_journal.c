@@ -189,7 +189,15 @@ START_TEST(reads_back_what_was_recorded)
 }
 END_TEST
 
-/* Torn at every 1,000th byte, and at each of the first and last 500. */
+/* Every 1,000th byte, and each of the first and last 500. */
+static uint64_t next_cut(uint64_t length, uint64_t size)
+{
+    uint64_t thousandth = length - length % 1000 + 1000;
+    if (length < 500 || length + 500 > size)
+        return length + 1;
+    return thousandth + 500 > size ? size - 499 : thousandth;
+}
+
 START_TEST(a_torn_journal_is_read_up_to_there)
 {
     struct recording *recording = xcalloc(1, sizeof *recording);
@@ -201,8 +209,7 @@ START_TEST(a_torn_journal_is_read_up_to_there)
     int fd = open("torn.part", O_RDONLY | O_CLOEXEC), torn = memfd_create("torn", MFD_CLOEXEC);
     uint8_t *bytes = xmalloc(size);
     ck_assert(read_at(fd, 0, bytes, size));
-    for (uint64_t length = 1; length <= size;
-         length += length < 500 || length + 500 > size ? 1 : 1000 - length % 1000) {
+    for (uint64_t length = 1; length <= size; length = next_cut(length, size)) {
         ck_assert_int_eq(ftruncate(torn, 0), 0);
         ck_assert_int_eq(pwrite(torn, bytes, length, 0), (ssize_t)length);
         struct profile *profile = read_journal(torn, &found);
