@@ -28,12 +28,23 @@ static bool is_node(struct modules *modules)
     return false;
 }
 
-/* What was recorded is not given up for a thread that slept, or that never was. */
+static bool has_waits(const struct profile *raw)
+{
+    for (size_t i = 0; i < raw->threads.count; i++)
+        if (raw->threads.items[i].waiting || raw->threads.items[i].runnable)
+            return true;
+    return false;
+}
+
+/*
+ * One sequence can show one thread's time off the CPU only: for that of all threads together it
+ * has no room. What was recorded is not given up for a thread that slept, or that never was.
+ */
 static void choose_threads(struct finish *finish, const struct profile *raw,
                            struct modules *modules)
 {
     struct write_options *write = &finish->write;
-    if (!finish->threads_given && is_node(modules))
+    if (!finish->threads_given && (has_waits(raw) || is_node(modules)))
         write->threads = WRITE_THREADS_MAIN;
     if (write->threads != WRITE_THREADS_ONE)
         return;

@@ -11,7 +11,7 @@
 struct finish {
     const struct format *format;
     struct write_options write;
-    bool threads_given; /* else: main for Node.js, all for the rest */
+    bool threads_given; /* else: main for Node.js and with waits, all for the rest */
     /* Results. */
     bool thread_missing;  /* write.tid was never sampled: all threads are written instead */
     uint64_t samples_cut; /* left out of the sequence, for the disk was full; their ticks are not */

@@ -192,7 +192,8 @@ enum {
     KEY_KERNEL,
     KEY_NO_KERNEL,
     KEY_THREADS,
-    KEY_STACK_SIZE
+    KEY_STACK_SIZE,
+    KEY_WALL
 };
 
 enum {
@@ -211,10 +212,11 @@ static const struct argp_option option_table[] = {
     {"kernel", KEY_KERNEL, NULL, 0, "record kernel frames (default, where permitted)", 0},
     {"no-kernel", KEY_NO_KERNEL, NULL, 0, "record user code only", 0},
     {"threads", KEY_THREADS, "all|main|TID", 0,
-     "threads in the file's main sequence (default: main for Node.js, else all); every thread is "
-     "recorded in any case",
+     "threads in the file's main sequence (default: main for Node.js and with --wall, else all); "
+     "every thread is recorded in any case",
      0},
     {"stack-size", KEY_STACK_SIZE, "SIZE", 0, "stack copied per sample (default 32K)", 0},
+    {"wall", KEY_WALL, NULL, 0, "record time off the CPU, too, by the stack that waits", 0},
     {0},
 };
 
@@ -276,6 +278,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_STACK_SIZE:
         session->stack_bytes = parse_stack_size(state, value);
+        return 0;
+    case KEY_WALL:
+        session->wall = true;
         return 0;
     case ARGP_KEY_ARG: /* CMD: the rest of the line is its own */
         session->command = &state->argv[state->next - 1];

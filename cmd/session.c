@@ -63,6 +63,7 @@ static int open_events(struct session *session, struct error *err)
         .kernel = session->options.kernel,
         .children = session->options.children,
         .on_exec = session->launched,
+        .wall = session->options.wall,
     };
     return perf_open(&session->target, &options, &session->sampler, err);
 }
@@ -120,6 +121,7 @@ static int open_recorder(struct session *session, struct error *err)
                                          .period_ns = 1000000000u / session->sampler->frequency_hz,
                                          .thread_count = session->sampler->thread_count,
                                          .cpu_count = session->sampler->cpu_count,
+                                         .wall = session->options.wall,
                                          .arch = arch_host(),
                                      });
     target_cpu_time(&session->target, session->options.children, &session->first_user_s,

@@ -28,7 +28,8 @@ struct session_options {
     uint32_t stack_bytes;
     bool children;
     bool kernel;
-    bool threads_given; /* else: main for Node.js, all for the rest */
+    bool wall;          /* time off the CPU, too */
+    bool threads_given; /* else: main for Node.js and with wall, all for the rest */
     struct write_options write;
 };
 

@@ -12,17 +12,21 @@
  * Attaching races with clone(): a thread that was not listed yet may or may not have inherited
  * events. Such late threads get events of their own; when a sample of one arrives under a
  * foreign event id it had inherited too, and its own events are closed again.
+ *
+ * With `wall` the events also record the times of context switches, and perf_wall.c makes waiting
+ * samples of them.
  */
 #include "core/perf.h"
 
+#include "core/perf_host.h"
 #include "core/perf_ring.h"
+#include "core/perf_wall.h"
 #include "core/small_file.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +50,8 @@ struct perf {
     struct sampler sampler; /* its base */
     struct sampler_options options;
     struct perf_event_attr attr;
+    struct perf_wall *wall; /* NULL: time on CPUs only */
+    bool disabled;
     struct perf_layout layout;
     int *cpus;
     struct perf_ring *rings; /* by position in cpus */
@@ -63,34 +69,14 @@ static int event_open(struct perf_event_attr *attr, pid_t tid, int cpu)
     return (int)syscall(SYS_perf_event_open, attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-/* "0-3,8" of /sys/devices/system/cpu/online. */
-static void list_cpus(struct perf *perf)
-{
-    vec(int) cpus = {0};
-    _cleanup_fclose_ FILE *file = fopen("/sys/devices/system/cpu/online", "re");
-    int first, last;
-    while (file && fscanf(file, "%d", &first) == 1) {
-        last = first;
-        int separator = fgetc(file);
-        if (separator == '-' && fscanf(file, "%d", &last) == 1)
-            separator = fgetc(file);
-        for (int cpu = first; cpu <= last; cpu++)
-            vec_append(&cpus, cpu);
-        if (separator != ',')
-            break;
-    }
-    for (int cpu = 0; !cpus.count && cpu < (int)sysconf(_SC_NPROCESSORS_ONLN); cpu++)
-        vec_append(&cpus, cpu);
-    perf->cpus = cpus.items;
-    perf->cpu_count = cpus.count;
-}
-
 /* What it takes to hold 250 ms of samples, as a power of two. */
 static size_t wanted_ring_bytes(const struct perf *perf)
 {
     uint64_t wanted = (uint64_t)perf->options.frequency_hz * perf->options.stack_bytes / 4;
     uint64_t most = RINGS_BYTES_MAX / perf->cpu_count;
     size_t bytes = RING_BYTES_MIN;
+    if (perf->options.wall)
+        wanted *= 4;
     while (bytes < wanted && bytes < RING_BYTES_MAX && bytes * 2 <= most)
         bytes *= 2;
     return bytes;
@@ -191,6 +177,7 @@ static void prepare_attr(struct perf *perf)
         .comm = 1,
         .comm_exec = 1,
         .task = 1,
+        .context_switch = options->wall,
         .sample_id_all = 1,
         .exclude_hv = 1,
         .exclude_callchain_user = 1,
@@ -242,36 +229,50 @@ static int probe(struct perf *perf, pid_t tid)
     return 0;
 }
 
-static void raise_descriptor_limit(size_t needed)
+static int open_wall(struct perf *perf, const struct target *target, pid_t tid, struct error *err)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= needed)
-        return;
-    limit.rlim_cur = needed;
-    if (limit.rlim_max < needed)
-        limit.rlim_max = needed;
-    if (setrlimit(RLIMIT_NOFILE, &limit) && !getrlimit(RLIMIT_NOFILE, &limit)) {
-        limit.rlim_cur = limit.rlim_max; /* not root: as far as it goes */
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    perf->wall = perf_wall_new(&perf->options,
+                               &(struct perf_switch_source){
+                                   .attr = perf_switch_attr(&perf->attr),
+                                   .cpus = perf->cpus,
+                                   .rings = perf->rings,
+                                   .cpu_count = perf->cpu_count,
+                               },
+                               tid);
+    if (perf->wall)
+        return 0;
+    if (errno != EACCES && errno != EPERM)
+        return permission_error(target, err);
+    return error_set(err, ERROR_PERMISSION,
+                     "cannot see where %d (%s) waits: perf tells it only to who may sample the "
+                     "kernel; run as root, grant CAP_PERFMON, or `sysctl "
+                     "kernel.perf_event_paranoid=1`",
+                     target->pid, target->command);
+}
+
+/* Descriptors that the events of so many threads take. */
+static size_t events_of(const struct perf *perf, size_t threads)
+{
+    return threads * perf->cpu_count * (perf->wall ? 2 : 1);
 }
 
 /* The events of one thread, written to the rings. 0, or -1 and errno; ESRCH: it has ended. */
-static int open_thread(struct perf *perf, pid_t tid, bool late)
+static int open_thread(struct perf *perf, pid_t pid, pid_t tid, bool late)
 {
     size_t first = perf->fds.count;
-    for (size_t i = 0; i < perf->cpu_count; i++) {
+    bool failed = false;
+    for (size_t i = 0; i < perf->cpu_count && !failed; i++) {
         int fd = event_open(&perf->attr, tid, perf->cpus[i]);
-        if (fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, perf->rings[i].fd)) {
-            int number = errno;
-            if (fd >= 0)
-                close(fd);
-            while (perf->fds.count > first)
-                close(perf->fds.items[--perf->fds.count]);
-            errno = number;
-            return -1;
-        }
-        vec_append(&perf->fds, fd);
+        if (fd >= 0)
+            vec_append(&perf->fds, fd);
+        failed = fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, perf->rings[i].fd);
+    }
+    if (failed || (perf->wall && perf_wall_add_thread(perf->wall, pid, tid))) {
+        int number = errno;
+        while (perf->fds.count > first)
+            close(perf->fds.items[--perf->fds.count]);
+        errno = number;
+        return -1;
     }
     *vec_push(&perf->threads) = (struct thread_events){tid, late};
     perf->late_count += late;
@@ -294,7 +295,7 @@ static int thread_error(const struct perf *perf, const struct target *target, si
                          "cannot sample %d (%s): %zu threads on %zu CPUs need %zu open files; "
                          "raise `ulimit -n`",
                          target->pid, target->command, threads, perf->cpu_count,
-                         (threads + 1) * perf->cpu_count);
+                         events_of(perf, threads) + perf->cpu_count);
     return permission_error(target, err);
 }
 
@@ -307,9 +308,10 @@ static int open_process(struct perf *perf, const struct target *target, pid_t pi
     bool child = pid != target->pid;
     if (target_threads(pid, &tids, &count, err))
         return child ? 0 : -1;
-    raise_descriptor_limit((known + count + 1) * perf->cpu_count + DESCRIPTORS_SPARE);
+    perf_host_raise_descriptors(events_of(perf, known + count) + perf->cpu_count +
+                                DESCRIPTORS_SPARE);
     for (size_t i = 0; i < count; i++) {
-        if ((known && is_open(perf, tids[i])) || !open_thread(perf, tids[i], late) ||
+        if ((known && is_open(perf, tids[i])) || !open_thread(perf, pid, tids[i], late) ||
             errno == ESRCH || (child && (errno == EACCES || errno == EPERM)))
             continue;
         return thread_error(perf, target, known + count, err);
@@ -355,6 +357,8 @@ static int open_threads(struct perf *perf, const struct target *target, struct e
         return errno == ESRCH ? error_set(err, ERROR_GONE, "process %d (%s) has ended", target->pid,
                                           target->command)
                               : permission_error(target, err);
+    if (perf->options.wall && open_wall(perf, target, tids[asked], err))
+        return -1;
     for (int pass = 0; pass < LIST_PASSES; pass++) {
         if (open_listed(perf, target, pass > 0, &added, err))
             return -1;
@@ -379,6 +383,7 @@ static void perf_free(struct sampler *sampler)
         perf_ring_release(&perf->rings[i]);
     vec_release(&perf->fds);
     vec_release(&perf->threads);
+    perf_wall_free(perf->wall);
     free(perf->rings);
     free(perf->polls);
     free(perf->cpus);
@@ -388,6 +393,9 @@ static void perf_free(struct sampler *sampler)
 static void perf_disable(struct sampler *sampler)
 {
     struct perf *perf = (struct perf *)sampler;
+    perf->disabled = true;
+    if (perf->wall)
+        perf_wall_disable(perf->wall);
     for (size_t i = 0; i < perf->fds.count; i++)
         if (perf->fds.items[i] >= 0)
             ioctl(perf->fds.items[i], PERF_EVENT_IOC_DISABLE, 0);
@@ -452,10 +460,22 @@ static struct perf_ring *earliest_ring(struct perf *perf, uint64_t until_ns)
     return earliest;
 }
 
+/* Takes a record off the ring that is read; false if the caller has no use for it. */
+static bool take(struct perf *perf, struct record *ret_record)
+{
+    struct perf_origin origin;
+    if (!perf_ring_take(perf->reading, &perf->layout, ret_record, &origin))
+        return false;
+    if (perf->wall && !perf_wall_feed(perf->wall, &origin, ret_record))
+        return false;
+    if (perf->late_count && ret_record->kind == RECORD_SAMPLE && !ret_record->sample.waiting)
+        settle_late(perf, ret_record->tid, origin.event_id);
+    return true;
+}
+
 static bool perf_next(struct sampler *sampler, uint64_t until_ns, struct record *ret_record)
 {
     struct perf *perf = (struct perf *)sampler;
-    uint64_t event_id = 0;
     if (until_ns != perf->batch_until_ns) {
         for (size_t i = 0; i < perf->cpu_count; i++)
             perf_ring_refresh(&perf->rings[i]);
@@ -465,18 +485,17 @@ static bool perf_next(struct sampler *sampler, uint64_t until_ns, struct record 
         struct perf_ring *last = perf->reading;
         if (last && last->tail - last->published > last->size / 8)
             perf_ring_publish(last);
+        if (perf->wall && perf_wall_pop(perf->wall, ret_record))
+            return true;
         perf->reading = earliest_ring(perf, until_ns);
         if (!perf->reading)
             break;
-        if (perf_ring_take(perf->reading, &perf->layout, ret_record, &event_id)) {
-            if (perf->late_count && ret_record->kind == RECORD_SAMPLE)
-                settle_late(perf, ret_record->tid, event_id);
+        if (take(perf, ret_record))
             return true;
-        }
     }
     for (size_t i = 0; i < perf->cpu_count; i++)
         perf_ring_publish(&perf->rings[i]);
-    return false;
+    return perf->wall && perf_wall_flush(perf->wall, until_ns, perf->disabled, ret_record);
 }
 
 static const struct sampler_methods perf_methods = {
@@ -496,10 +515,10 @@ int perf_open(const struct target *target, const struct sampler_options *options
         (uint32_t)small_file_number("/proc/sys/kernel/perf_event_max_sample_rate", 100000);
     if (perf->options.frequency_hz > ceiling)
         perf->options.frequency_hz = ceiling;
-    list_cpus(perf);
+    perf->cpu_count = perf_host_cpus(&perf->cpus);
     perf->rings = xcalloc(perf->cpu_count, sizeof *perf->rings);
     perf->polls = xcalloc(perf->cpu_count + 1, sizeof *perf->polls);
-    raise_descriptor_limit(2 * perf->cpu_count + DESCRIPTORS_SPARE);
+    perf_host_raise_descriptors(2 * perf->cpu_count + DESCRIPTORS_SPARE);
     if (map_rings(perf, target, err))
         goto fail;
     for (size_t i = 0; i < perf->cpu_count; i++)

@@ -125,8 +125,7 @@ static const uint8_t *decode_callchain(const uint8_t *at, struct record *record)
 
 /* {tid, time, id, [callchain], abi, registers[], size, stack[size], dyn_size} */
 static bool decode_sample(const uint8_t *at, const struct perf_event_header *header,
-                          const struct perf_layout *layout, struct record *record,
-                          uint64_t *ret_event_id)
+                          const struct perf_layout *layout, struct record *record)
 {
     const uint8_t *end = at + header->size;
     record->kind = RECORD_SAMPLE;
@@ -134,7 +133,6 @@ static bool decode_sample(const uint8_t *at, const struct perf_event_header *hea
     record->pid = u32_at(at + 8);
     record->tid = u32_at(at + 12);
     record->time_ns = u64_at(at + 16);
-    *ret_event_id = u64_at(at + 24);
     record->sample.user_mode =
         (header->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_USER;
     at += 32;
@@ -212,19 +210,33 @@ static bool decode_sideband(const uint8_t *at, const struct perf_event_header *h
     }
 }
 
+static enum perf_switch decode_switch(const struct perf_event_header *header)
+{
+    if (!(header->misc & PERF_RECORD_MISC_SWITCH_OUT))
+        return PERF_SWITCH_IN;
+    return header->misc & PERF_RECORD_MISC_SWITCH_OUT_PREEMPT ? PERF_SWITCH_PREEMPTED
+                                                              : PERF_SWITCH_OUT;
+}
+
 bool perf_ring_take(struct perf_ring *ring, const struct perf_layout *layout,
-                    struct record *ret_record, uint64_t *ret_event_id)
+                    struct record *ret_record, struct perf_origin *ret_origin)
 {
     struct perf_event_header header = header_at(ring, ring->tail);
     const uint8_t *at = record_bytes(ring, header.size);
     bool wanted;
     memset(ret_record, 0, sizeof *ret_record);
+    *ret_origin = (struct perf_origin){.switched = PERF_SWITCH_NONE};
     if (header.type == PERF_RECORD_SAMPLE) {
-        wanted = decode_sample(at, &header, layout, ret_record, ret_event_id);
+        ret_origin->event_id = u64_at(at + 24);
+        wanted = decode_sample(at, &header, layout, ret_record);
     } else {
         ret_record->time_ns = u64_at(at + header.size - 16);
-        *ret_event_id = u64_at(at + header.size - 8);
+        ret_origin->event_id = u64_at(at + header.size - 8);
         wanted = decode_sideband(at, &header, layout, ret_record);
+        if (header.type == PERF_RECORD_SWITCH) {
+            ret_origin->switched = decode_switch(&header);
+            wanted = true;
+        }
     }
     ring->tail += header.size;
     return wanted;

@@ -33,6 +33,14 @@ struct perf_layout {
     uint32_t stack_bytes;
 };
 
+enum perf_switch { PERF_SWITCH_NONE, PERF_SWITCH_IN, PERF_SWITCH_OUT, PERF_SWITCH_PREEMPTED };
+
+/* What perf.c must know of a record beside the record. */
+struct perf_origin {
+    uint64_t event_id;         /* of the event; of the original one for inherited events */
+    enum perf_switch switched; /* a context switch of record.tid at record.time_ns */
+};
+
 /* Both sides of PERF_SAMPLE_ID at the places where the kernel puts it. */
 enum { PERF_SAMPLE_FIELDS = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID };
 
@@ -46,10 +54,10 @@ void perf_ring_publish(struct perf_ring *ring);
 /* The time of the next record; false if there is none. */
 bool perf_ring_peek(const struct perf_ring *ring, uint64_t *ret_time_ns);
 /*
- * Takes the next record off and decodes it; false for records of no interest. *ret_event_id is
- * that of the event (of the original one for inherited events).
+ * Takes the next record off and decodes it; false for records of no interest. A context switch
+ * is no record of a sampler's: of *ret_record its time and thread are set, and its kind is none.
  */
 bool perf_ring_take(struct perf_ring *ring, const struct perf_layout *layout,
-                    struct record *ret_record, uint64_t *ret_event_id);
+                    struct record *ret_record, struct perf_origin *ret_origin);
 
 #endif

@@ -40,6 +40,9 @@ enum frame_kind {
     FRAME_GC,
     FRAME_RUNTIME, /* a language's own built-in code: V8's builtins, (program) */
     FRAME_IDLE,    /* (idle): not running; never counted as ticks */
+    /* Leaves of time off the CPU, below the stack that waits; files know kinds by number. */
+    FRAME_WAITING,  /* (off-CPU): until something happens */
+    FRAME_RUNNABLE, /* (runnable): for want of a CPU */
     FRAME_KINDS
 };
 
@@ -90,7 +93,8 @@ struct thread {
     uint32_t pid;
     uint32_t tid;
     string_id name;
-    uint64_t ticks;
+    uint64_t ticks;             /* on a CPU */
+    uint64_t waiting, runnable; /* off it, with FRAME_WAITING and FRAME_RUNNABLE */
 };
 
 struct series_point {
@@ -202,7 +206,8 @@ const struct frame *profile_frame_of(const struct profile *profile, node_id node
 uint64_t *profile_totals(const struct profile *profile, metric_id metric);
 
 /*
- * Sums over all nodes of a metric, without the idle ones; and the idle ones alone.
+ * Sums over all nodes of a metric, without the idle ones; and the idle ones alone. Time off the
+ * CPU that has a stack is not idle.
  */
 uint64_t profile_sum(const struct profile *profile, metric_id metric);
 uint64_t profile_sum_idle(const struct profile *profile, metric_id metric);

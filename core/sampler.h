@@ -43,8 +43,9 @@ struct record {
     uint32_t pid, tid;
     union {
         struct {
-            uint32_t ticks; /* periods of time that it stands for */
+            uint32_t ticks; /* periods of time that it stands for; 0: a wait that begins */
             bool waiting;   /* time off the CPU, before `time_ns`; with `wall` only */
+            bool runnable;  /* with `waiting`: for want of a CPU, and for nothing else */
             bool repeated;  /* the stack is that of the thread's last waiting sample */
             bool user_mode; /* the tick was in user code */
             const uint64_t *kernel_stack; /* innermost first */

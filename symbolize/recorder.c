@@ -14,9 +14,14 @@
  *   - The events of a thread begin after its creation and end before its exit is through: some
  *     20 µs that no sample can fall into. That is kernel time of its own node.
  *   - At the end, a thousand threads that all stayed below their next tick.
+ *
+ * Time off the CPU is none of this account. A waiting sample becomes ticks of a leaf below the
+ * stack that waits, and one entry in the sequence of samples, where the wait began: readers
+ * charge an entry with the time until the next one.
  */
 #include "symbolize/recorder.h"
 
+#include "core/reorder.h"
 #include "core/tid_map.h"
 #include "symbolize/jit_names.h"
 #include "symbolize/unwind.h"
@@ -25,7 +30,8 @@
 
 enum {
     FRAME_CACHE = 1 << 13, /* entries, a power of two */
-    PROCESSES_KEPT = 512   /* ended ones included: their threads' RECORD_TIME comes last */
+    PROCESSES_KEPT = 512,  /* ended ones included: their threads' RECORD_TIME comes last */
+    REORDER_US = 500000    /* waits are told some 200 ms after their beginning */
 };
 
 struct process {
@@ -42,6 +48,8 @@ struct thread_state {
     thread_id id; /* in the profile; valid if sampled */
     bool sampled;
     node_id last_node;
+    node_id waiting_node; /* of the stack of its last wait, without the leaf */
+    uint64_t told_ns;     /* time of its last sample, of either kind */
     uint64_t ticks;
     uint64_t running_ns; /* as told by RECORD_TIME */
     size_t times;        /* RECORD_TIME records so far */
@@ -63,6 +71,7 @@ struct recorder {
     metric_id cpu;
     vec(struct process *) processes;
     struct tid_map threads; /* of struct thread_state */
+    struct reorder reorder; /* with options.wall */
     int64_t pool_ns;        /* running time of ended threads without a tick */
     uint64_t ticks;
     uint64_t last_ns;   /* time of the last tick */
@@ -119,6 +128,7 @@ void recorder_free(struct recorder *recorder)
     unwinder_free(recorder->unwinder);
     vec_release(&recorder->processes);
     tid_map_release(&recorder->threads, free);
+    reorder_release(&recorder->reorder);
     free(recorder->frame_cache);
     vec_release(&recorder->lines);
     free(recorder);
@@ -251,6 +261,14 @@ static size_t gather_frames(struct recorder *recorder, struct process *process,
     return count;
 }
 
+static void append_sample(struct recorder *recorder, const struct sample *sample)
+{
+    if (recorder->options.wall)
+        reorder_add(&recorder->reorder, &recorder->profile->samples, sample, REORDER_US);
+    else
+        sequence_append(&recorder->profile->samples, sample);
+}
+
 /* Time never goes back in the sequence, though records of two CPUs may disagree by a little. */
 static void add_ticks(struct recorder *recorder, uint64_t ticks, thread_id thread, node_id node,
                       uint64_t time_ns)
@@ -263,7 +281,7 @@ static void add_ticks(struct recorder *recorder, uint64_t ticks, thread_id threa
     profile->threads.items[thread].ticks += ticks;
     recorder->ticks += ticks;
     for (; ticks; ticks--)
-        sequence_append(&profile->samples, &(struct sample){time_ns / 1000, thread, node});
+        append_sample(recorder, &(struct sample){time_ns / 1000, thread, node});
 }
 
 /* The mappings may be among what was lost; once a second at most, for lost records come in bursts.
@@ -280,13 +298,9 @@ static void read_again_after_loss(struct recorder *recorder, struct process *pro
     space_read(&process->space, recorder->modules, NULL);
 }
 
-static void feed_sample(struct recorder *recorder, const struct record *record)
+/* The thread of a sample, with its name. */
+static struct thread_state *sampled_thread(struct recorder *recorder, const struct record *record)
 {
-    struct process *process = process_get(recorder, record->pid);
-    if (!process)
-        return;
-    process->ended = false; /* its main thread has, it has not */
-    read_again_after_loss(recorder, process, record->time_ns);
     struct thread_state *thread = thread_get(recorder, record->pid, record->tid);
     if (!thread->sampled) {
         char name[16];
@@ -294,11 +308,60 @@ static void feed_sample(struct recorder *recorder, const struct record *record)
         thread->id = profile_add_thread(recorder->profile, record->pid, record->tid, name);
         thread->sampled = true;
     }
+    return thread;
+}
+
+static frame_id named_frame(struct recorder *recorder, const char *name, enum frame_kind kind)
+{
+    struct frame frame = {.function = strings_intern(&recorder->profile->strings, name),
+                          .kind = kind};
+    return profile_add_frame(recorder->profile, &frame);
+}
+
+static void feed_waiting(struct recorder *recorder, struct process *process,
+                         const struct record *record)
+{
+    struct profile *profile = recorder->profile;
+    struct thread_state *thread = sampled_thread(recorder, record);
+    uint64_t ticks = record->sample.ticks;
+    if (!record->sample.repeated) {
+        size_t count = gather_frames(recorder, process, record);
+        thread->waiting_node = profile_add_stack(profile, 0, recorder->frames, count);
+    }
+    if (!ticks)
+        return;
+    frame_id leaf = record->sample.runnable ? named_frame(recorder, "(runnable)", FRAME_RUNNABLE)
+                                            : named_frame(recorder, "(off-CPU)", FRAME_WAITING);
+    node_id node = profile_add_node(profile, thread->waiting_node, leaf);
+    struct thread *told = &profile->threads.items[thread->id];
+    *(record->sample.runnable ? &told->runnable : &told->waiting) += ticks;
+    profile_add_self(profile, recorder->cpu, node, ticks);
+    /* The ticks hold remainders of earlier waits; this one began after what came before it. */
+    uint64_t start_ns = record->time_ns - ticks * recorder->options.period_ns;
+    if (start_ns < thread->told_ns)
+        start_ns = thread->told_ns;
+    thread->told_ns = record->time_ns;
+    append_sample(recorder, &(struct sample){start_ns / 1000, thread->id, node});
+}
+
+static void feed_sample(struct recorder *recorder, const struct record *record)
+{
+    struct process *process = process_get(recorder, record->pid);
+    if (!process)
+        return;
+    process->ended = false; /* its main thread has, it has not */
+    read_again_after_loss(recorder, process, record->time_ns);
     if (process->jit)
         jit_names_poll(process->jit, &process->space, record->time_ns);
+    if (record->sample.waiting) {
+        feed_waiting(recorder, process, record);
+        return;
+    }
+    struct thread_state *thread = sampled_thread(recorder, record);
     size_t count = gather_frames(recorder, process, record);
     thread->last_node = profile_add_stack(recorder->profile, 0, recorder->frames, count);
     thread->ticks += record->sample.ticks;
+    thread->told_ns = record->time_ns;
     recorder->profile->quality.samples++;
     add_ticks(recorder, record->sample.ticks, thread->id, thread->last_node, record->time_ns);
 }
@@ -358,14 +421,6 @@ static void feed_exit(struct recorder *recorder, const struct record *record)
     }
 }
 
-/* A node for running time of which no stack is known. */
-static node_id stand_in_node(struct recorder *recorder, const char *name, enum frame_kind kind)
-{
-    struct frame frame = {.function = strings_intern(&recorder->profile->strings, name),
-                          .kind = kind};
-    return profile_add_node(recorder->profile, 0, profile_add_frame(recorder->profile, &frame));
-}
-
 /*
  * Running time without a tick: by the clock's nature less than a period per CPU, and a little
  * of another thread's where the kernel swapped their contexts. What is more are ticks that came
@@ -388,7 +443,7 @@ static void feed_time(struct recorder *recorder, const struct record *record)
     if (++thread->times < recorder->options.cpu_count)
         return;
     recorder->pool_ns += owed_ns(recorder, thread);
-    if (thread->sampled) {
+    if (thread->last_node) {
         recorder->ended_node = thread->last_node;
         recorder->ended_thread = thread->id;
     }
@@ -411,7 +466,7 @@ static void add_stand_in(struct recorder *recorder, uint64_t ticks, const char *
     uint32_t pid = (uint32_t)recorder->options.pid;
     if (ticks)
         add_extrapolated(recorder, ticks, profile_add_thread(recorder->profile, pid, pid, ""),
-                         stand_in_node(recorder, name, kind));
+                         profile_add_node(recorder->profile, 0, named_frame(recorder, name, kind)));
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -461,6 +516,7 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     missing = least(missing, missing_ticks(recorder, cpu_ns));
     if (recorder->options.kernel && missing * 100 > expected * IGNORED_PERCENT)
         add_stand_in(recorder, missing, "(unsampled)", FRAME_UNKNOWN);
+    reorder_flush(&recorder->reorder, &recorder->profile->samples);
 }
 
 void recorder_finish_names(struct recorder *recorder)

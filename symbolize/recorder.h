@@ -18,9 +18,10 @@ struct recorder_options {
     pid_t pid;           /* the target */
     bool kernel;         /* kernel code is sampled, too */
     bool children;       /* samples of other processes count too */
-    uint64_t period_ns;  /* CPU time that one tick stands for */
+    uint64_t period_ns;  /* CPU time, or time off the CPU, that one tick stands for */
     size_t thread_count; /* threads at the start */
     size_t cpu_count;    /* RECORD_TIME records per ended thread */
+    bool wall;           /* waiting samples come, too */
     const struct arch *arch;
 };
 
@@ -43,7 +44,8 @@ void recorder_account(struct recorder *recorder, uint64_t cpu_ns);
 /*
  * At the end: tells the running time of all threads (sampler_running_ns), too. What threads have
  * run that stayed below their next tick becomes ticks of "(unsampled)", unless it is less than 1 %.
- * Without kernel code it can't be told from time in the kernel, and nothing is done.
+ * Without kernel code it can't be told from time in the kernel, and nothing is done. What is held
+ * back of the sequence of samples is put into it.
  */
 void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cpu_ns);
 /*
@@ -51,7 +53,7 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
  * and adds the ticks by line that are known of it.
  */
 void recorder_finish_names(struct recorder *recorder);
-/* Ticks so far. */
+/* Ticks on a CPU so far. */
 uint64_t recorder_ticks(const struct recorder *recorder);
 
 #endif

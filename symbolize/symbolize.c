@@ -255,7 +255,10 @@ static void carry_threads(struct pass *pass)
         const struct thread *thread = &raw->threads.items[i];
         pass->threads[i] = profile_add_thread(pass->named, thread->pid, thread->tid,
                                               strings_get(&raw->strings, thread->name));
-        pass->named->threads.items[pass->threads[i]].ticks += thread->ticks;
+        struct thread *named = &pass->named->threads.items[pass->threads[i]];
+        named->ticks += thread->ticks;
+        named->waiting += thread->waiting;
+        named->runnable += thread->runnable;
     }
 }
 

@@ -243,8 +243,98 @@ START_TEST(lost_records_are_told)
 }
 END_TEST
 
+static void feed_waiting(struct fixture *fixture, uint64_t time_ns, struct record sample)
+{
+    uint64_t stack[] = {0xffffffff81234567, 0xffffffff81000001};
+    sample.kind = RECORD_SAMPLE;
+    sample.pid = sample.tid = PID;
+    sample.time_ns = time_ns;
+    sample.sample.waiting = true;
+    if (!sample.sample.repeated) {
+        sample.sample.kernel_stack = stack;
+        sample.sample.kernel_count = 2;
+    }
+    recorder_feed(fixture->recorder, &sample);
+}
+
+START_TEST(waits_are_leaves_below_the_stack_that_waits)
+{
+    struct fixture fixture = fixture_new(false);
+    const struct profile *profile = fixture.profile;
+    feed_waiting(&fixture, 1000000, (struct record){0}); /* it begins */
+    ck_assert_uint_eq(profile->samples.count, 0);
+    feed_waiting(&fixture, 9000000, (struct record){.sample = {.ticks = 8, .repeated = true}});
+    feed_waiting(&fixture, 12000000,
+                 (struct record){.sample = {.ticks = 3, .repeated = true, .runnable = true}});
+    feed_waiting(&fixture, 14000000, (struct record){.sample = {.ticks = 2, .repeated = true}});
+    recorder_settle(fixture.recorder, 0, 0);
+    /* root, caller, callee, and two leaves */
+    ck_assert_uint_eq(profile->nodes.count, 5);
+    ck_assert_int_eq(profile_frame_of(profile, 3)->kind, FRAME_WAITING);
+    ck_assert_int_eq(profile_frame_of(profile, 4)->kind, FRAME_RUNNABLE);
+    ck_assert_uint_eq(profile->nodes.items[3].parent, 2);
+    ck_assert_uint_eq(profile->nodes.items[4].parent, 2);
+    ck_assert_uint_eq(profile_self(profile, 0, 3), 10);
+    ck_assert_uint_eq(profile_self(profile, 0, 4), 3);
+    ck_assert_uint_eq(profile->threads.items[0].waiting, 10);
+    ck_assert_uint_eq(profile->threads.items[0].runnable, 3);
+    /* It is no CPU time, and no sample of it. */
+    ck_assert_uint_eq(profile->threads.items[0].ticks, 0);
+    ck_assert_uint_eq(recorder_ticks(fixture.recorder), 0);
+    ck_assert_uint_eq(profile->quality.samples, 0);
+    recorder_account(fixture.recorder, 5 * (uint64_t)PERIOD_NS);
+    ck_assert_uint_eq(recorder_ticks(fixture.recorder), 0);
+    fixture_free(&fixture);
+}
+END_TEST
+
+START_TEST(a_wait_stands_in_the_sequence_where_it_began)
+{
+    static const uint64_t expected_us[] = {1000, 5000, 9000, 13000};
+    struct fixture fixture = {.profile = profile_new(), .modules = modules_new()};
+    fixture.recorder = recorder_new(fixture.profile, fixture.modules,
+                                    &(struct recorder_options){.pid = PID,
+                                                               .period_ns = PERIOD_NS,
+                                                               .cpu_count = CPUS,
+                                                               .wall = true,
+                                                               .arch = arch_host()});
+    struct sample sample;
+    size_t count = 0;
+    feed_waiting(&fixture, 1000000, (struct record){0});
+    feed_sample(&fixture, PID, PID + 1, 0xffffffff81234567); /* another thread's, at 5 ms */
+    feed_waiting(&fixture, 9000000, (struct record){.sample = {.ticks = 8, .repeated = true}});
+    /* One that holds a remainder of the first, and one that does not. */
+    feed_waiting(&fixture, 12000000, (struct record){.sample = {.ticks = 4, .repeated = true}});
+    feed_waiting(&fixture, 15000000, (struct record){.sample = {.ticks = 2, .repeated = true}});
+    recorder_settle(fixture.recorder, 0, 0);
+    struct sequence_cursor cursor = sequence_begin(&fixture.profile->samples);
+    for (; sequence_next(&cursor, &sample); count++)
+        ck_assert_uint_eq(sample.time_us, expected_us[count]);
+    ck_assert_uint_eq(count, 4);
+    fixture_free(&fixture);
+}
+END_TEST
+
+START_TEST(a_wait_without_a_stack_is_below_the_root)
+{
+    struct fixture fixture = fixture_new(false);
+    struct record record = {.kind = RECORD_SAMPLE,
+                            .time_ns = 9000000,
+                            .pid = PID,
+                            .tid = PID,
+                            .sample = {.ticks = 5, .waiting = true}};
+    recorder_feed(fixture.recorder, &record);
+    ck_assert_uint_eq(fixture.profile->nodes.count, 2);
+    ck_assert_int_eq(profile_frame_of(fixture.profile, 1)->kind, FRAME_WAITING);
+    ck_assert_uint_eq(profile_self(fixture.profile, 0, 1), 5);
+    fixture_free(&fixture);
+}
+END_TEST
+
 UNIT_MAIN("recorder", a_sample_is_a_tick_of_its_thread, other_processes_count_only_with_children,
           short_threads_lose_no_time, threads_never_seen_get_a_node_of_their_own,
           a_tid_used_again_starts_from_nothing, ten_thousand_threads_come_and_go,
           creation_and_end_of_threads_are_kernel_time, many_threads_below_a_tick_are_told,
-          time_never_goes_back, names_follow_the_thread, lost_records_are_told)
+          time_never_goes_back, names_follow_the_thread, lost_records_are_told,
+          waits_are_leaves_below_the_stack_that_waits, a_wait_stands_in_the_sequence_where_it_began,
+          a_wait_without_a_stack_is_below_the_root)

@@ -1,0 +1,16 @@
+/*
+ * perf_host.h - what this machine and this user have for perf: CPUs, open files.
+ *
+ * Private to core/perf.c. Opens no events.
+ */
+#ifndef MEMPROF_CORE_PERF_HOST_H
+#define MEMPROF_CORE_PERF_HOST_H
+
+#include <stddef.h>
+
+/* The CPUs that are online; the caller frees them. */
+size_t perf_host_cpus(int **ret_cpus);
+/* Raises RLIMIT_NOFILE to what is needed, as far as this user may. */
+void perf_host_raise_descriptors(size_t needed);
+
+#endif
