@@ -13,6 +13,7 @@
  *    "files":[["path",node,…],…]                      source files that no url can tell
  *    "rawAddresses":[[node,address],…]                of frames that have no names yet
  *    "threads":[{"pid":1,"tid":1,"name":"…","ticks":9,"node":2},…]   "node": its frame's, if any
+ *                   also "waiting":9,"runnable":9     ticks off the CPU, where they were recorded
  *    "rest":node                                      the frame of all threads without their own
  *    "idle":node                                      its samples were put in and are dropped
  *    "sampleThreads":[thread,count,…]                 runs, of the samples below no thread's frame
@@ -43,9 +44,9 @@ int cpuprofile_read(const char *text, size_t length, const char *name, struct pr
                     struct error *err);
 /*
  * Where no thread of the standard sequence ran for more than two periods an (idle) sample is put
- * one period after the last one. With WRITE_THREADS_ALL and more than one thread of at least 1 %
- * of the ticks, the frame of its thread stands first below (root) in each stack; threads below
- * 1 % share one frame.
+ * one period after the last one, unless waits were recorded. With WRITE_THREADS_ALL and more than one
+ * thread of at least 1 % of the ticks, the frame of its thread stands first below (root) in each
+ * stack; threads below 1 % share one frame.
  */
 int cpuprofile_write(struct output_file *file, const struct profile *profile,
                      const struct write_options *options, struct error *err);

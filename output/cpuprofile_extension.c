@@ -136,7 +136,7 @@ static void read_threads(struct raw_profile *raw, struct json *json)
         return;
     while (json_array_next(json) && json_object_begin(json)) {
         struct json_string key;
-        uint64_t pid = 0, tid = 0, ticks = 0;
+        uint64_t pid = 0, tid = 0, ticks = 0, waiting = 0, runnable = 0;
         int64_t frame_id = RAW_NO_ID;
         string_id name = 0;
         while (json_object_next(json, &key)) {
@@ -146,6 +146,10 @@ static void read_threads(struct raw_profile *raw, struct json *json)
                 raw_unsigned(json, UINT32_MAX, &tid);
             else if (json_key_is(&key, "ticks"))
                 raw_unsigned(json, INT64_MAX, &ticks);
+            else if (json_key_is(&key, "waiting"))
+                raw_unsigned(json, INT64_MAX, &waiting);
+            else if (json_key_is(&key, "runnable"))
+                raw_unsigned(json, INT64_MAX, &runnable);
             else if (json_key_is(&key, "node"))
                 json_integer(json, &frame_id);
             else if (json_key_is(&key, "name"))
@@ -157,7 +161,10 @@ static void read_threads(struct raw_profile *raw, struct json *json)
             json_fail(json, "too many threads");
         thread_id thread = profile_add_thread(raw->profile, (uint32_t)pid, (uint32_t)tid,
                                               profile_string(raw->profile, name));
-        raw->profile->threads.items[thread].ticks = ticks;
+        struct thread *read = &raw->profile->threads.items[thread];
+        read->ticks = ticks;
+        read->waiting = waiting;
+        read->runnable = runnable;
         *vec_push(&raw->extension.threads) = (struct raw_thread){thread, frame_id};
     }
 }

@@ -246,6 +246,9 @@ static void write_threads(struct output_file *file, const struct tree *tree)
                       thread->tid);
         json_write_string(file, profile_string(profile, thread->name));
         output_printf(file, ",\"ticks\":%" PRIu64, thread->ticks);
+        if (thread->waiting || thread->runnable)
+            output_printf(file, ",\"waiting\":%" PRIu64 ",\"runnable\":%" PRIu64, thread->waiting,
+                          thread->runnable);
         if (group != TREE_NO_GROUP && !(tree->has_rest && group == tree->groups - 1))
             output_printf(file, ",\"node\":%u", tree->entries.items[tree_find(tree, group, 0)].id);
         output_text(file, "}");

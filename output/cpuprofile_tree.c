@@ -83,6 +83,7 @@ static int standard_choose(struct tree *tree, const struct write_options *option
         /* A recording that never saw its main thread shows what it has. */
         tree->standard[i] |= !found;
         tree->has_others |= !tree->standard[i];
+        tree->has_waits |= profile->threads.items[i].waiting || profile->threads.items[i].runnable;
     }
     return 0;
 }
@@ -139,7 +140,8 @@ static bool pending_read(struct tree_cursor *cursor)
 
 /*
  * Readers charge a sample with the time until the next one. Where that is more than two periods
- * the thread slept, and an idle sample ends its share after one; likewise at both ends.
+ * the thread slept, and an idle sample ends its share after one; likewise at both ends. Where
+ * waits were recorded they are samples themselves, and only what lies before all of them is idle.
  */
 bool tree_sample_next(struct tree_cursor *cursor, struct tree_sample *ret_sample)
 {
@@ -152,9 +154,9 @@ bool tree_sample_next(struct tree_cursor *cursor, struct tree_sample *ret_sample
         cursor->has_pending = pending_read(cursor);
     uint64_t until = cursor->has_pending ? cursor->pending.time_us : meta->end_us;
     int64_t gap = (int64_t)(until - cursor->last_us);
-    bool idle = !cursor->others && meta->period_us && cursor->tree->profile->samples.count &&
-                gap > 0 && (uint64_t)gap / 2 >= meta->period_us &&
-                (uint64_t)gap > 2 * meta->period_us;
+    bool idle = !cursor->others && (first || !cursor->tree->has_waits) && meta->period_us &&
+                cursor->tree->profile->samples.count && gap > 0 &&
+                (uint64_t)gap / 2 >= meta->period_us && (uint64_t)gap > 2 * meta->period_us;
     if (idle) {
         uint64_t at = first ? cursor->last_us : cursor->last_us + meta->period_us;
         *ret_sample = (struct tree_sample){at, 0, TREE_IDLE_NODE};

@@ -38,6 +38,7 @@ struct tree {
     bool *standard;          /* by thread: in the standard sequence */
     uint32_t idle;           /* entry, or TREE_NO_GROUP when no gap needs it */
     bool has_others;
+    bool has_waits; /* time off the CPU was recorded */
 };
 
 /* Fails when the one thread that is asked for is not there. */

@@ -34,6 +34,8 @@ static const char *section_name(enum row_section section)
         [ROW_GC] = "gc",
         [ROW_LIBRARY] = "shared_libraries",
         [ROW_UNACCOUNTED] = "unaccounted",
+        [ROW_WAITING] = "off_cpu",
+        [ROW_RUNNABLE] = "runnable",
         [ROW_IDLE] = "idle",
     };
     return names[section];
@@ -42,10 +44,15 @@ static const char *section_name(enum row_section section)
 static const char *kind_name(enum frame_kind kind)
 {
     static const char *const names[FRAME_KINDS] = {
-        [FRAME_UNKNOWN] = "unknown", [FRAME_JAVASCRIPT] = "javascript",
-        [FRAME_NATIVE] = "native",   [FRAME_KERNEL] = "kernel",
-        [FRAME_GC] = "gc",           [FRAME_RUNTIME] = "runtime",
+        [FRAME_UNKNOWN] = "unknown",
+        [FRAME_JAVASCRIPT] = "javascript",
+        [FRAME_NATIVE] = "native",
+        [FRAME_KERNEL] = "kernel",
+        [FRAME_GC] = "gc",
+        [FRAME_RUNTIME] = "runtime",
         [FRAME_IDLE] = "idle",
+        [FRAME_WAITING] = "waiting",
+        [FRAME_RUNNABLE] = "runnable",
     };
     return kind < FRAME_KINDS ? names[kind] : "unknown";
 }
@@ -58,8 +65,10 @@ static void write_head(struct output_file *file, const struct rows *rows,
     json_write_string(file, options->file_name ? options->file_name : "");
     output_printf(file, ",\"kind\":\"cpu\",\"target\":{\"pid\":%u,\"command\":", profile->meta.pid);
     json_write_string(file, profile_string(profile, profile->meta.command));
-    output_printf(file, "},\n\"ticks\":%" PRIu64 ",\"idle_ticks\":%" PRIu64 ",\"period_us\":",
-                  rows->ticks, rows->sections[ROW_IDLE]);
+    output_printf(file,
+                  "},\n\"ticks\":%" PRIu64 ",\"on_cpu_ticks\":%" PRIu64 ",\"idle_ticks\":%" PRIu64
+                  ",\"period_us\":",
+                  rows->ticks, rows->on_cpu, rows->sections[ROW_IDLE]);
     write_decimal(file, round(profile_period_us(profile)));
     output_text(file, ",\"duration_s\":");
     write_decimal(file, profile_duration_s(profile));
@@ -86,8 +95,10 @@ static void write_function(struct output_file *file, const struct profile *profi
     json_write_string(file, strncmp(source, "file:///", 8) != 0 ? source : source + 7);
     output_printf(file, ",\"line\":%u,\"column\":%u,\"module\":", frame->line, frame->column);
     json_write_string(file, profile_string(profile, profile->modules.items[frame->module].path));
-    output_printf(file, ",\"kind\":\"%s\",\"self\":%" PRIu64 ",\"total\":%" PRIu64 "}",
-                  kind_name(frame->kind), row->self, row->total);
+    output_printf(file,
+                  ",\"kind\":\"%s\",\"self\":%" PRIu64 ",\"total\":%" PRIu64 ",\"waiting\":%" PRIu64
+                  "}",
+                  kind_name(frame->kind), row->self, row->total, row->waiting);
 }
 
 static void write_functions(struct output_file *file, const struct rows *rows,
@@ -115,7 +126,9 @@ static void write_threads(struct output_file *file, const struct profile *profil
         output_printf(file, "%s{\"pid\":%u,\"tid\":%u,\"name\":", i ? ",\n" : "", thread->pid,
                       thread->tid);
         json_write_string(file, profile_string(profile, thread->name));
-        output_printf(file, ",\"ticks\":%" PRIu64 "}", thread->ticks);
+        output_printf(file,
+                      ",\"ticks\":%" PRIu64 ",\"waiting\":%" PRIu64 ",\"runnable\":%" PRIu64 "}",
+                      thread->ticks, thread->waiting, thread->runnable);
     }
     output_text(file, "]");
 }

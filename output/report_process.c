@@ -35,34 +35,47 @@ static void format_value(double value, const char *unit, bool sign, char text[VA
                  value == trunc(value) || fabs(value) >= 100 ? 0 : 1, value);
 }
 
+static void write_thread(struct output_file *file, const struct profile *profile,
+                         const struct thread *thread, double percent, bool waits)
+{
+    output_printf(file, "  %5" PRIu64 "  %5.1f%%  ", thread->ticks, percent);
+    if (waits)
+        output_printf(file, "%7" PRIu64 "  %8" PRIu64 "  ", thread->waiting, thread->runnable);
+    output_printf(file, "%7u  ", thread->tid);
+    output_escaped(file, profile_string(profile, thread->name));
+    output_text(file, "\n");
+}
+
 static void write_threads(struct output_file *file, const struct rows *rows,
                           const struct report_options *options)
 {
     const struct profile *profile = rows->profile;
-    uint64_t total = 0;
-    for (size_t i = 0; i < profile->threads.count; i++)
-        total += profile->threads.items[i].ticks;
-    /* A file of V8's has one thread, and does not know which. */
-    if (!profile->threads.count || (profile->threads.count == 1 && !profile->threads.items[0].tid))
-        return;
     size_t count = profile->threads.count, shown = 0, left = 0;
-    uint64_t left_ticks = 0;
+    const struct thread *threads = profile->threads.items;
+    uint64_t total = 0, left_ticks = 0, off_cpu = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += threads[i].ticks;
+        off_cpu += threads[i].waiting + threads[i].runnable;
+    }
+    /* A file of V8's has one thread, and does not know which. */
+    if (!count || (count == 1 && !threads[0].tid))
+        return;
     _cleanup_free_ thread_id *order = xmalloc(count * sizeof *order);
     threads_order(profile, order);
     report_heading(file, options, "Threads");
-    output_text(file, "   ticks  total      tid  name\n");
+    output_text(file, off_cpu ? "   ticks  total  waiting  runnable      tid  name\n"
+                              : "   ticks  total      tid  name\n");
     for (size_t i = 0; i < count; i++) {
-        const struct thread *thread = &profile->threads.items[order[i]];
-        if (!thread->ticks || (options->top && shown == options->top)) {
+        const struct thread *thread = &threads[order[i]];
+        bool any = thread->ticks || thread->waiting || thread->runnable;
+        if (!any || (options->top && shown == options->top)) {
             left++;
             left_ticks += thread->ticks;
             continue;
         }
         shown++;
-        output_printf(file, "  %5" PRIu64 "  %5.1f%%  %7u  ", thread->ticks,
-                      total ? 100.0 * (double)thread->ticks / (double)total : 0, thread->tid);
-        output_escaped(file, profile_string(profile, thread->name));
-        output_text(file, "\n");
+        write_thread(file, profile, thread,
+                     total ? 100.0 * (double)thread->ticks / (double)total : 0, off_cpu > 0);
     }
     if (left)
         output_printf(file, "  and %zu more with %" PRIu64 " ticks\n", left, left_ticks);

@@ -1,7 +1,7 @@
 /*
  * The layout is that of `node --prof-process`, down to the widths of the columns, so that eyes
  * and scripts that know it find their way. Differences: idle time is the "excluded" number, GC
- * ticks belong to no other row, kernel code has a section of its own.
+ * ticks belong to no other row, kernel code has a section of its own, and so has time off the CPU.
  */
 #include "output/report_text.h"
 
@@ -71,22 +71,41 @@ static void write_function(struct output_file *file, const struct rows *rows, fu
     case ROW_IDLE:
         output_text(file, "(idle)");
         break;
+    case ROW_WAITING:
+        output_text(file, "(off-CPU)");
+        break;
+    case ROW_RUNNABLE:
+        output_text(file, "(runnable)");
+        break;
     default:
         output_text(file, "UNKNOWN");
         break;
     }
 }
 
-/* "  %5d  %5.1f%%  %5.1f%%  "; the third column is blank for ticks in libraries. */
-static void write_counts(struct output_file *file, const struct rows *rows, uint64_t ticks,
-                         bool in_library)
+static bool has_waits(const struct rows *rows)
 {
-    uint64_t outside = rows->ticks - rows->sections[ROW_LIBRARY];
+    return rows->on_cpu < rows->ticks;
+}
+
+/* The third column is the share outside of libraries, as V8 has it, or else that on the CPU. */
+static void write_columns(struct output_file *file, const struct rows *rows)
+{
+    output_text(file, has_waits(rows) ? "   ticks  total     cpu   name\n"
+                                      : "   ticks  total  nonlib   name\n");
+}
+
+/* "  %5d  %5.1f%%  %5.1f%%  "; the third column is blank for ticks that it leaves out. */
+static void write_counts(struct output_file *file, const struct rows *rows, uint64_t ticks,
+                         enum row_section section)
+{
+    uint64_t counted = has_waits(rows) ? rows->on_cpu : rows->ticks - rows->sections[ROW_LIBRARY];
+    bool left_out = has_waits(rows) ? row_is_off_cpu(section) : section == ROW_LIBRARY;
     output_printf(file, "  %5" PRIu64 "  %5.1f%%  ", ticks, percent(ticks, rows->ticks));
-    if (in_library)
+    if (left_out)
         output_text(file, "        ");
     else
-        output_printf(file, "%5.1f%%  ", percent(ticks, outside));
+        output_printf(file, "%5.1f%%  ", percent(ticks, counted));
 }
 
 static void write_section(struct output_file *file, const struct rows *rows,
@@ -96,8 +115,10 @@ static void write_section(struct output_file *file, const struct rows *rows,
     uint64_t left_rows = 0, left_ticks = 0;
     uint32_t shown = 0;
     report_heading(file, options, name);
-    output_text(file, options->sort_total ? "   total  total    self   name\n"
-                                          : "   ticks  total  nonlib   name\n");
+    if (options->sort_total)
+        output_text(file, "   total  total    self   name\n");
+    else
+        write_columns(file, rows);
     for (size_t i = 0; i < rows->functions.count; i++) {
         const struct function_row *row = &rows->functions.items[rows->order[i]];
         if (row->section != section || !(options->sort_total ? row->total : row->self))
@@ -112,7 +133,7 @@ static void write_section(struct output_file *file, const struct rows *rows,
             output_printf(file, "  %5" PRIu64 "  %5.1f%%  %6" PRIu64 "  ", row->total,
                           percent(row->total, rows->ticks), row->self);
         else
-            write_counts(file, rows, row->self, section == ROW_LIBRARY);
+            write_counts(file, rows, row->self, section);
         write_function(file, rows, rows->order[i]);
         output_text(file, "\n");
     }
@@ -134,16 +155,63 @@ static void write_summary(struct output_file *file, const struct rows *rows,
         {ROW_GC, "GC"},
         {ROW_LIBRARY, "Shared libraries"},
         {ROW_UNACCOUNTED, "Unaccounted"},
+        {ROW_WAITING, "Off-CPU"},
+        {ROW_RUNNABLE, "Runnable"},
     };
     report_heading(file, options, "Summary");
-    output_text(file, "   ticks  total  nonlib   name\n");
+    write_columns(file, rows);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         uint64_t ticks = rows->sections[lines[i].section];
         if (!ticks && lines[i].section != ROW_JAVASCRIPT && lines[i].section != ROW_NATIVE)
             continue;
-        write_counts(file, rows, ticks, lines[i].section == ROW_LIBRARY);
+        write_counts(file, rows, ticks, lines[i].section);
         output_printf(file, "%s\n", lines[i].name);
     }
+}
+
+struct waiter {
+    function_id function;
+    uint64_t ticks;
+};
+
+/* Equal ones in the order of the rows. */
+static int waiter_compare(const void *a, const void *b)
+{
+    const struct waiter *x = a, *y = b;
+    if (x->ticks != y->ticks)
+        return x->ticks < y->ticks ? 1 : -1;
+    return (x->function > y->function) - (x->function < y->function);
+}
+
+/* By the function that waits: the innermost one outside of the kernel. */
+static void write_waiters(struct output_file *file, const struct rows *rows,
+                          const struct report_options *options)
+{
+    vec(struct waiter) waiters = {0};
+    uint64_t left_ticks = 0;
+    for (function_id i = 0; i < rows->functions.count; i++)
+        if (rows->functions.items[i].waiting)
+            vec_append(&waiters, ((struct waiter){i, rows->functions.items[i].waiting}));
+    if (waiters.count) {
+        qsort(waiters.items, waiters.count, sizeof *waiters.items, waiter_compare);
+        report_heading(file, options, "Off-CPU");
+        output_text(file, "   ticks  total  of all   name\n");
+    }
+    for (size_t i = 0; i < waiters.count; i++) {
+        if (options->top && i >= options->top) {
+            left_ticks += waiters.items[i].ticks;
+            continue;
+        }
+        output_printf(file, "  %5" PRIu64 "  %5.1f%%  %5.1f%%  ", waiters.items[i].ticks,
+                      percent(waiters.items[i].ticks, rows->ticks),
+                      percent(waiters.items[i].ticks, rows->sections[ROW_WAITING]));
+        write_function(file, rows, waiters.items[i].function);
+        output_text(file, "\n");
+    }
+    if (left_ticks)
+        output_printf(file, "  and %zu more with %" PRIu64 " ticks\n", waiters.count - options->top,
+                      left_ticks);
+    vec_release(&waiters);
 }
 
 struct tree_writing {
@@ -216,8 +284,11 @@ static void write_header(struct output_file *file, const struct rows *rows,
     const struct profile_meta *meta = &profile->meta;
     output_text(file, "Statistical profiling result from ");
     output_escaped(file, options->file_name ? options->file_name : "");
-    output_printf(file, ", (%" PRIu64 " ticks, %" PRIu64 " unaccounted, %" PRIu64 " excluded).\n",
-                  rows->ticks, rows->sections[ROW_UNACCOUNTED], rows->sections[ROW_IDLE]);
+    output_printf(file, ", (%" PRIu64 " ticks", rows->ticks);
+    if (has_waits(rows))
+        output_printf(file, ", %" PRIu64 " of them off CPU", rows->ticks - rows->on_cpu);
+    output_printf(file, ", %" PRIu64 " unaccounted, %" PRIu64 " excluded).\n",
+                  rows->sections[ROW_UNACCOUNTED], rows->sections[ROW_IDLE]);
     if (!meta->pid && !meta->command)
         return;
     output_text(file, "Process");
@@ -247,6 +318,7 @@ void report_text(struct output_file *file, const struct profile *profile,
     if (rows.sections[ROW_KERNEL] || profile->meta.kernel)
         write_section(file, &rows, options, ROW_KERNEL, "Kernel");
     write_section(file, &rows, options, ROW_LIBRARY, "Shared libraries");
+    write_waiters(file, &rows, options);
     write_summary(file, &rows, options);
     if (options->tree)
         write_callees(file, &rows, options);

@@ -21,6 +21,10 @@ static enum row_section frame_section(const struct frame *frame)
         return ROW_GC;
     case FRAME_IDLE:
         return ROW_IDLE;
+    case FRAME_WAITING:
+        return ROW_WAITING;
+    case FRAME_RUNNABLE:
+        return ROW_RUNNABLE;
     case FRAME_RUNTIME:
         return ROW_NATIVE;
     default:
@@ -112,29 +116,78 @@ function_id rows_function(const struct rows *rows, node_id node)
     return rows->functions_of[rows->profile->nodes.items[node].frame];
 }
 
+bool row_is_off_cpu(enum row_section section)
+{
+    return section == ROW_WAITING || section == ROW_RUNNABLE;
+}
+
+static enum row_section section_of(const struct rows *rows, node_id node)
+{
+    return rows->functions.items[rows_function(rows, node)].section;
+}
+
+node_id rows_waiter(const struct rows *rows, node_id node)
+{
+    do
+        node = rows->profile->nodes.items[node].parent;
+    while (node && section_of(rows, node) == ROW_KERNEL);
+    return node;
+}
+
+/* The sample of one thread whose next one, or the end, comes at until_us. */
+static void count_sample(struct rows *rows, const struct sample *sample, uint64_t until_us)
+{
+    uint64_t ticks = 1, period_us = rows->profile->meta.period_us;
+    int64_t lasted_us = (int64_t)(until_us - sample->time_us);
+    if (period_us && lasted_us > 0 && row_is_off_cpu(section_of(rows, sample->node)))
+        ticks = (uint64_t)lasted_us / period_us;
+    rows->self[sample->node] += ticks ? ticks : 1;
+}
+
+static void count_samples(struct rows *rows, uint32_t tid)
+{
+    const struct profile *profile = rows->profile;
+    struct sequence_cursor cursor = sequence_begin(&profile->samples);
+    struct sample last = {0};
+    bool any = false;
+    for (struct sample sample; sequence_next(&cursor, &sample);) {
+        if (sample.thread >= profile->threads.count ||
+            profile->threads.items[sample.thread].tid != tid)
+            continue;
+        if (any)
+            count_sample(rows, &last, sample.time_us);
+        last = sample;
+        any = true;
+    }
+    if (any)
+        count_sample(rows, &last, profile->meta.end_us);
+}
+
 /* Self ticks by node: the metric's for all threads, counted from the samples for one. */
 static void self_count(struct rows *rows, int64_t tid)
 {
     const struct profile *profile = rows->profile;
     rows->self = xcalloc(profile->nodes.count, sizeof *rows->self);
     if (tid >= 0) {
-        struct sequence_cursor cursor = sequence_begin(&profile->samples);
-        for (struct sample sample; sequence_next(&cursor, &sample);)
-            if (sample.thread < profile->threads.count &&
-                profile->threads.items[sample.thread].tid == (uint64_t)tid)
-                rows->self[sample.node]++;
+        count_samples(rows, (uint32_t)tid);
     } else {
         int64_t cpu = profile_find_metric(profile, "cpu");
         for (size_t i = 0; cpu >= 0 && i < profile->nodes.count; i++)
             rows->self[i] = profile_self(profile, (metric_id)cpu, (node_id)i);
     }
-    for (size_t i = 0; i < profile->nodes.count; i++) {
-        struct function_row *function = &rows->functions.items[rows_function(rows, (node_id)i)];
+    for (node_id i = 0; i < profile->nodes.count; i++) {
+        struct function_row *function = &rows->functions.items[rows_function(rows, i)];
         function->self += rows->self[i];
         rows->sections[function->section] += rows->self[i];
+        if (function->section == ROW_WAITING && rows->self[i]) {
+            node_id waiter = rows_waiter(rows, i);
+            waiter = waiter ? waiter : i;
+            rows->functions.items[rows_function(rows, waiter)].waiting += rows->self[i];
+        }
         if (function->section != ROW_IDLE)
             rows->ticks += rows->self[i];
     }
+    rows->on_cpu = rows->ticks - rows->sections[ROW_WAITING] - rows->sections[ROW_RUNNABLE];
 }
 
 /* first[n] and next[n]: the children of n in order. */

@@ -18,7 +18,9 @@ enum row_section {
     ROW_GC,
     ROW_LIBRARY, /* code without a name, by module */
     ROW_UNACCOUNTED,
-    ROW_IDLE, /* counted apart, never part of a share */
+    ROW_WAITING,  /* time off the CPU, below the stack that waits */
+    ROW_RUNNABLE, /* likewise, for want of a CPU */
+    ROW_IDLE,     /* counted apart, never part of a share */
     ROW_SECTIONS
 };
 
@@ -29,28 +31,38 @@ struct function_row {
     enum row_section section;
     uint64_t self;
     uint64_t total; /* a tick counts once, however often the function is on its stack */
+    /* Of ROW_WAITING, with this function the innermost one outside of the kernel. */
+    uint64_t waiting;
 };
 
 struct rows {
     const struct profile *profile;
     uint64_t *self; /* by node, of the threads that are looked at */
-    uint64_t ticks; /* without the idle ones */
+    uint64_t ticks; /* on a CPU and off it, without the idle ones */
+    uint64_t on_cpu;
     uint64_t sections[ROW_SECTIONS];
     function_id *functions_of; /* by frame */
     vec(struct function_row) functions;
     function_id *order; /* by self, then total, then name; or by total first */
 };
 
-/* tid -1: all threads. */
+/*
+ * tid -1: all threads. The ticks of one thread are counted in the sequence of samples, where a wait
+ * is one entry that lasts until the thread's next one.
+ */
 void rows_gather(const struct profile *profile, int64_t tid, bool sort_total,
                  struct rows *ret_rows);
 void rows_release(struct rows *rows);
 function_id rows_function(const struct rows *rows, node_id node);
+/* The innermost node above a wait that is not the kernel's; 0: there is none. */
+node_id rows_waiter(const struct rows *rows, node_id node);
+bool row_is_off_cpu(enum row_section section);
 
 /*
  * Walks the callers of every function with ticks, most ticks first; or the callees from the
  * root. `level` 0 is the function itself. `share` is of the row above, at level 0 of all ticks.
- * Rows whose share is below cut_percent are left out, and all below them.
+ * Rows whose share is below cut_percent are left out, and all below them. The callers of time off
+ * the CPU begin outside of the kernel: how it puts a thread to sleep is the same for all.
  */
 struct tree_row {
     function_id function;

@@ -96,7 +96,10 @@ static void callers_walk(const struct caller_walk *walk, struct place *places, s
         size_t used = 0;
         for (size_t j = 0; j < group->count; j++) {
             const struct place *place = &places[group->start + j];
-            node_id parent = profile->nodes.items[place->node].parent;
+            const struct function_row *row = &walk->rows->functions.items[place->function];
+            node_id parent = row_is_off_cpu(row->section)
+                                 ? rows_waiter(walk->rows, place->node)
+                                 : profile->nodes.items[place->node].parent;
             if (place->node && parent)
                 callers[used++] =
                     (struct place){parent, rows_function(walk->rows, parent), place->ticks};

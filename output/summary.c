@@ -42,6 +42,8 @@ static int thread_compare(const void *a, const void *b, void *context)
     const struct thread *x = &threads[*(const thread_id *)a], *y = &threads[*(const thread_id *)b];
     if (x->ticks != y->ticks)
         return x->ticks < y->ticks ? 1 : -1;
+    if (x->waiting != y->waiting)
+        return x->waiting < y->waiting ? 1 : -1;
     return (x->tid > y->tid) - (x->tid < y->tid);
 }
 

@@ -32,7 +32,8 @@ struct event_summaries {
 /* By kind, in the order in which the kinds first came; the caller frees items. */
 struct event_summaries events_summarize(const struct profile *profile);
 
-/* Thread ids by ticks, most first, then by TID; `order` has room for all. */
+/* Thread ids by ticks on a CPU, most first, then by ticks of waiting, then by TID; `order` has room
+ * for all. */
 void threads_order(const struct profile *profile, thread_id *order);
 
 /* The period of a tick, or the mean distance of the samples of a file that does not tell it. */
