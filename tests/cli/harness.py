@@ -63,6 +63,9 @@ class Profile:
         for node, ticks in self.extension.get("self", []):
             self.hits[node] += ticks
         self.ticks = sum(hits for node, hits in self.hits.items() if self.names[node] != IDLE)
+        self.on_cpu, self.waiting, self.runnable = (
+            sum(thread.get(key, 0) for thread in self.extension["threads"])
+            for key in ("ticks", "waiting", "runnable"))
         classes, of_nodes = self.extension["classes"], self.extension["nodeClasses"]
         self.kinds = {node["id"]: classes[index][0] for node, index in zip(self.nodes, of_nodes)}
 
@@ -214,8 +217,7 @@ class Case(unittest.TestCase):
         standard = collections.Counter(samples)
         for node in nodes:
             self.assertIn(node["hitCount"], (standard[node["id"]], profile.hits[node["id"]]))
-        self.assertEqual(sum(thread["ticks"] for thread in profile.extension["threads"]),
-                         profile.ticks)
+        self.assertEqual(profile.on_cpu + profile.waiting + profile.runnable, profile.ticks)
         self.assertEqual(len(profile.extension["nodeClasses"]), len(nodes))
 
         for series in profile.extension["series"]:
