@@ -44,9 +44,9 @@ int cpuprofile_read(const char *text, size_t length, const char *name, struct pr
                     struct error *err);
 /*
  * Where no thread of the standard sequence ran for more than two periods an (idle) sample is put
- * one period after the last one, unless waits were recorded. With WRITE_THREADS_ALL and more than one
- * thread of at least 1 % of the ticks, the frame of its thread stands first below (root) in each
- * stack; threads below 1 % share one frame.
+ * one period after the last one, unless waits were recorded. With WRITE_THREADS_ALL and more than
+ * one thread of at least 1 % of the ticks, the frame of its thread stands first below (root) in
+ * each stack; threads below 1 % share one frame.
  */
 int cpuprofile_write(struct output_file *file, const struct profile *profile,
                      const struct write_options *options, struct error *err);
