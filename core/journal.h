@@ -28,7 +28,8 @@
  *   POINTS   series, zigzag time delta, the bytes of a double …
  *   EVENTS   time, duration, kind, node …
  *   VALUES   the end so far, quality, then what the counts of samples alone do not tell: threads
- *            as count × {index, zigzag ticks}, and for each metric count × {node delta, zigzag}
+ *            as count × {index, zigzag ticks, waiting, runnable}, and for each metric
+ *            count × {node delta, zigzag}
  *   END      nothing: the recording was complete
  */
 #ifndef MEMPROF_CORE_JOURNAL_H

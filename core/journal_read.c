@@ -325,8 +325,12 @@ static void read_values(struct reader *reader)
     for (uint64_t left = get(payload); left && !payload->failed; left--) {
         uint32_t thread = get_below(payload, profile->threads.count);
         uint64_t ticks = unzigzag(get(payload));
-        if (!payload->failed)
-            profile->threads.items[thread].ticks += ticks;
+        uint64_t waiting = get(payload), runnable = get(payload);
+        if (payload->failed)
+            break;
+        profile->threads.items[thread].ticks += ticks;
+        profile->threads.items[thread].waiting = waiting;
+        profile->threads.items[thread].runnable = runnable;
     }
     for (metric_id metric = 0; metric < profile->metrics.count; metric++) {
         uint64_t node = 0;

@@ -27,6 +27,10 @@ struct written_values { /* what a reader makes of the file so far */
     vec(uint64_t) self;
 };
 
+struct written_thread { /* the same of a thread */
+    uint64_t ticks, waiting, runnable;
+};
+
 struct journal {
     int fd;
     char *path; /* NULL: without a name */
@@ -35,7 +39,7 @@ struct journal {
     size_t strings, modules, frames, nodes, metrics, series, events;
     vec(frame_id) unnamed; /* written frames that may yet get a name */
     vec(string_id) thread_names;
-    vec(uint64_t) thread_ticks;
+    vec(struct written_thread) threads;
     vec(struct written_values) values; /* by metric */
     vec(uint64_t) point_times;         /* by series: of its last point */
 };
@@ -149,7 +153,7 @@ void journal_close(struct journal *journal, bool keep)
     vec_release(&journal->values);
     vec_release(&journal->unnamed);
     vec_release(&journal->thread_names);
-    vec_release(&journal->thread_ticks);
+    vec_release(&journal->threads);
     vec_release(&journal->point_times);
     vec_release(&journal->buffer);
     free(journal->path);
@@ -304,7 +308,7 @@ static int write_threads(struct journal *journal, const struct profile *profile)
             continue;
         if (i == journal->thread_names.count) {
             vec_append(&journal->thread_names, thread->name);
-            vec_append(&journal->thread_ticks, 0);
+            vec_append(&journal->threads, (struct written_thread){0});
         }
         journal->thread_names.items[i] = thread->name;
         put(journal, i);
@@ -382,7 +386,7 @@ static void count_samples(struct journal *journal, const uint8_t *at, uint32_t l
     uint64_t delta, thread, node;
     while (packed_get(&at, end, &delta) && packed_get(&at, end, &thread) &&
            packed_get(&at, end, &node)) {
-        journal->thread_ticks.items[thread]++;
+        journal->threads.items[thread].ticks++;
         if (journal->values.count)
             journal->values.items[0].self.items[node]++;
     }
@@ -456,22 +460,31 @@ static void put_metric(struct journal *journal, const struct metric *metric,
     }
 }
 
+static bool thread_changed(const struct thread *thread, const struct written_thread *written)
+{
+    return thread->ticks != written->ticks || thread->waiting != written->waiting ||
+           thread->runnable != written->runnable;
+}
+
 static int write_values(struct journal *journal, const struct profile *profile)
 {
+    const struct thread *threads = profile->threads.items;
     size_t changed = 0;
     put(journal, profile->meta.end_us);
     put_quality(journal, &profile->quality);
     for (size_t i = 0; i < profile->threads.count; i++)
-        changed += profile->threads.items[i].ticks != journal->thread_ticks.items[i];
+        changed += thread_changed(&threads[i], &journal->threads.items[i]);
     put(journal, changed);
     for (size_t i = 0; i < profile->threads.count; i++) {
-        uint64_t *written = &journal->thread_ticks.items[i],
-                 ticks = profile->threads.items[i].ticks;
-        if (ticks == *written)
+        struct written_thread *written = &journal->threads.items[i];
+        if (!thread_changed(&threads[i], written))
             continue;
         put(journal, i);
-        put(journal, zigzag(ticks - *written));
-        *written = ticks;
+        put(journal, zigzag(threads[i].ticks - written->ticks));
+        put(journal, threads[i].waiting);
+        put(journal, threads[i].runnable);
+        *written =
+            (struct written_thread){threads[i].ticks, threads[i].waiting, threads[i].runnable};
     }
     for (size_t i = 0; i < profile->metrics.count; i++)
         put_metric(journal, &profile->metrics.items[i], &journal->values.items[i]);

@@ -78,6 +78,7 @@ static void record_some(struct recording *recording)
     /* Ticks that no sample stands for, and a second metric. */
     profile_add_self(profile, 0, 1, 5);
     profile->threads.items[0].ticks += 5;
+    profile->threads.items[0].waiting += 7;
     metric_id bytes = profile_add_metric(profile, "alloc", "bytes");
     profile_add_self(profile, bytes, recording->nodes[recording->count - 1], 4096);
     profile_add_point(profile, profile_add_series(profile, "rss", "bytes"), recording->time_us,
@@ -173,6 +174,7 @@ START_TEST(reads_back_what_was_recorded)
     for (size_t i = 0; i < written->threads.count; i++) {
         const struct thread *thread = &profile->threads.items[i];
         ck_assert_uint_eq(thread->ticks, written->threads.items[i].ticks);
+        ck_assert_uint_eq(thread->waiting, written->threads.items[i].waiting);
         ck_assert_str_eq(profile_string(profile, thread->name),
                          profile_string(written, written->threads.items[i].name));
     }
