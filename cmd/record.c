@@ -165,6 +165,8 @@ static int record(const struct options *options)
         message_print("%s", err.text);
         return EXIT_TROUBLE;
     }
+    if (*session.fallback && !options->common.quiet)
+        message_print("sampling by ptrace instead of perf: %s", session.fallback);
     if (options->common.verbose)
         fprintf(stderr,
                 "memprof: %s at %" PRIu32 " Hz, %" PRIu32 " bytes of stack, %s kernel frames\n",
@@ -193,6 +195,7 @@ enum {
     KEY_NO_KERNEL,
     KEY_THREADS,
     KEY_STACK_SIZE,
+    KEY_SAMPLER,
     KEY_WALL
 };
 
@@ -215,6 +218,8 @@ static const struct argp_option option_table[] = {
      "threads in the file's main sequence (default: main for Node.js and with --wall, else all); "
      "every thread is recorded in any case",
      0},
+    {"sampler", KEY_SAMPLER, "auto|perf|ptrace", 0,
+     "how samples are taken (default auto: perf, or ptrace where perf is forbidden)", 0},
     {"stack-size", KEY_STACK_SIZE, "SIZE", 0, "stack copied per sample (default 32K)", 0},
     {"wall", KEY_WALL, NULL, 0, "record time off the CPU, too, by the stack that waits", 0},
     {0},
@@ -232,6 +237,16 @@ static void parse_threads(struct session_options *options, const struct argp_sta
         options->write.threads = WRITE_THREADS_ONE;
         options->write.tid = (uint32_t)option_integer(state, "--threads", text, 1, INT32_MAX);
     }
+}
+
+static enum sampler_choice parse_sampler(const struct argp_state *state, const char *text)
+{
+    static const char *const names[] = {
+        [SAMPLER_AUTO] = "auto", [SAMPLER_PERF] = "perf", [SAMPLER_PTRACE] = "ptrace"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(text, names[i]))
+            return (enum sampler_choice)i;
+    usage_error(state->argv[0], "--sampler is auto, perf or ptrace, not '%s'", text);
 }
 
 static uint32_t parse_stack_size(const struct argp_state *state, const char *text)
@@ -275,6 +290,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_THREADS:
         parse_threads(session, state, value);
+        return 0;
+    case KEY_SAMPLER:
+        session->sampler = parse_sampler(state, value);
         return 0;
     case KEY_STACK_SIZE:
         session->stack_bytes = parse_stack_size(state, value);

@@ -9,6 +9,7 @@
 
 #include "cmd/session_journal.h"
 #include "core/perf.h"
+#include "core/ptrace.h"
 
 #include <sys/resource.h>
 #include <time.h>
@@ -52,6 +53,32 @@ static int open_target(struct session *session, struct error *err)
     return target_open(session->launch.pid, &session->target, err);
 }
 
+/* The text behind "cannot sample PID (NAME): ". */
+static const char *reason_of(const struct error *err)
+{
+    const char *end = strstr(err->text, "): ");
+    return end && !strncmp(err->text, "cannot sample", 13) ? end + 3 : err->text;
+}
+
+static int open_sampler(struct session *session, const struct sampler_options *options,
+                        struct error *err)
+{
+    struct error first, second;
+    const struct target *target = &session->target;
+    if (session->options.sampler == SAMPLER_PTRACE)
+        return ptrace_open(target, options, &session->sampler, err);
+    if (!perf_open(target, options, &session->sampler, &first))
+        return 0;
+    if (session->options.sampler == SAMPLER_PERF ||
+        (first.code != ERROR_PERMISSION && first.code != ERROR_UNSUPPORTED))
+        return error_set(err, first.code, "%s", first.text);
+    if (ptrace_open(target, options, &session->sampler, &second))
+        return error_set(err, second.code, "cannot sample %d (%s): by perf: %s; by ptrace: %s",
+                         target->pid, target->command, reason_of(&first), reason_of(&second));
+    snprintf(session->fallback, sizeof session->fallback, "%s", reason_of(&first));
+    return 0;
+}
+
 static int open_events(struct session *session, struct error *err)
 {
     const struct arch *arch = arch_host();
@@ -65,7 +92,7 @@ static int open_events(struct session *session, struct error *err)
         .on_exec = session->launched,
         .wall = session->options.wall,
     };
-    return perf_open(&session->target, &options, &session->sampler, err);
+    return open_sampler(session, &options, err);
 }
 
 /*
@@ -122,6 +149,7 @@ static int open_recorder(struct session *session, struct error *err)
                                          .thread_count = session->sampler->thread_count,
                                          .cpu_count = session->sampler->cpu_count,
                                          .wall = session->options.wall,
+                                         .mappings_on_demand = session->sampler->mappings_on_demand,
                                          .arch = arch_host(),
                                      });
     target_cpu_time(&session->target, session->options.children, &session->first_user_s,
@@ -231,8 +259,9 @@ void session_measure(struct session *session)
 static void fill_note(struct session *session)
 {
     struct profile *raw = session->raw;
-    char note[sizeof session->full.text + 64];
-    snprintf(note, sizeof note, "%s", session->sampler->note);
+    char note[1024];
+    snprintf(note, sizeof note, "%s%s%s", session->sampler->note,
+             *session->fallback ? "; instead of perf: " : "", session->fallback);
     if (!*note && session->options.kernel && !session->sampler->kernel_time)
         snprintf(note, sizeof note,
                  "no kernel frames, and %.2f s of kernel time not sampled: "

@@ -18,6 +18,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum sampler_choice {
+    SAMPLER_AUTO, /* perf, and ptrace where that is forbidden */
+    SAMPLER_PERF,
+    SAMPLER_PTRACE
+};
+
 struct session_options {
     pid_t pid;               /* 0: launch command */
     char *const *command;    /* argv, NULL-terminated; NULL with pid */
@@ -28,7 +34,8 @@ struct session_options {
     uint32_t stack_bytes;
     bool children;
     bool kernel;
-    bool wall;          /* time off the CPU, too */
+    bool wall; /* time off the CPU, too */
+    enum sampler_choice sampler;
     bool threads_given; /* else: main for Node.js and with wall, all for the rest */
     struct write_options write;
 };
@@ -49,6 +56,7 @@ struct session {
     struct error full;       /* set when the disk was full, which ended the recording */
     uint64_t reserved_bytes; /* of the output */
     struct sampler *sampler;
+    char fallback[512]; /* why ptrace samples instead of perf; "" if it does not */
     struct modules *modules;
     struct profile *raw;
     struct recorder *recorder;

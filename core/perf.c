@@ -18,6 +18,7 @@
  */
 #include "core/perf.h"
 
+#include "core/descriptors.h"
 #include "core/perf_host.h"
 #include "core/perf_ring.h"
 #include "core/perf_wall.h"
@@ -308,8 +309,7 @@ static int open_process(struct perf *perf, const struct target *target, pid_t pi
     bool child = pid != target->pid;
     if (target_threads(pid, &tids, &count, err))
         return child ? 0 : -1;
-    perf_host_raise_descriptors(events_of(perf, known + count) + perf->cpu_count +
-                                DESCRIPTORS_SPARE);
+    raise_descriptor_limit(events_of(perf, known + count) + perf->cpu_count + DESCRIPTORS_SPARE);
     for (size_t i = 0; i < count; i++) {
         if ((known && is_open(perf, tids[i])) || !open_thread(perf, pid, tids[i], late) ||
             errno == ESRCH || (child && (errno == EACCES || errno == EPERM)))
@@ -518,7 +518,7 @@ int perf_open(const struct target *target, const struct sampler_options *options
     perf->cpu_count = perf_host_cpus(&perf->cpus);
     perf->rings = xcalloc(perf->cpu_count, sizeof *perf->rings);
     perf->polls = xcalloc(perf->cpu_count + 1, sizeof *perf->polls);
-    perf_host_raise_descriptors(2 * perf->cpu_count + DESCRIPTORS_SPARE);
+    raise_descriptor_limit(2 * perf->cpu_count + DESCRIPTORS_SPARE);
     if (map_rings(perf, target, err))
         goto fail;
     for (size_t i = 0; i < perf->cpu_count; i++)

@@ -3,7 +3,6 @@
 #include "core/alloc.h"
 
 #include <stdbool.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* "0-3,8" of /sys/devices/system/cpu/online. */
@@ -26,18 +25,4 @@ size_t perf_host_cpus(int **ret_cpus)
         vec_append(&cpus, cpu);
     *ret_cpus = cpus.items;
     return cpus.count;
-}
-
-void perf_host_raise_descriptors(size_t needed)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= needed)
-        return;
-    limit.rlim_cur = needed;
-    if (limit.rlim_max < needed)
-        limit.rlim_max = needed;
-    if (setrlimit(RLIMIT_NOFILE, &limit) && !getrlimit(RLIMIT_NOFILE, &limit)) {
-        limit.rlim_cur = limit.rlim_max; /* not root: as far as it goes */
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }

@@ -10,7 +10,5 @@
 
 /* The CPUs that are online; the caller frees them. */
 size_t perf_host_cpus(int **ret_cpus);
-/* Raises RLIMIT_NOFILE to what is needed, as far as this user may. */
-void perf_host_raise_descriptors(size_t needed);
 
 #endif

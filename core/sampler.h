@@ -92,9 +92,10 @@ struct sampler {
     uint32_t stack_bytes; /* copied per sample: what -F and the limits left of what was asked for */
     bool kernel_frames;   /* samples have kernel stacks */
     bool kernel_time;     /* CPU time in the kernel is sampled, with or without kernel stacks */
-    size_t thread_count;  /* threads that ran when it was opened */
-    size_t cpu_count;     /* so many RECORD_TIME tell of one ended thread; 0: none come */
-    char note[256];       /* one line for [Quality] of what was not possible, "" if nothing */
+    bool mappings_on_demand; /* no RECORD_MAP comes: /proc/PID/maps must be read when needed */
+    size_t thread_count;     /* threads that ran when it was opened */
+    size_t cpu_count;        /* so many RECORD_TIME tell of one ended thread; 0: none come */
+    char note[256];          /* one line for [Quality] of what was not possible, "" if nothing */
 };
 
 static inline void sampler_free(struct sampler *sampler)

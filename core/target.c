@@ -242,11 +242,17 @@ uint64_t target_start_ticks(pid_t pid)
     return stat_read(pid, &fields) ? 0 : fields.start_time;
 }
 
+ssize_t target_read_thread(pid_t pid, pid_t tid, const char *name, char *buffer, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "task/%d/%s", tid, name);
+    return read_proc(pid, path, buffer, size);
+}
+
 void target_thread_name(pid_t pid, pid_t tid, char ret_name[16])
 {
-    char name[64], text[32];
-    snprintf(name, sizeof name, "task/%d/comm", tid);
-    ssize_t length = read_proc(pid, name, text, sizeof text);
+    char text[32];
+    ssize_t length = target_read_thread(pid, tid, "comm", text, sizeof text);
     size_t used = length > 0 ? strcspn(text, "\n") : 0;
     if (used > 15)
         used = 15;

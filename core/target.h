@@ -40,6 +40,11 @@ void target_processes(const struct target *target, bool children, pid_t **ret_pi
                       size_t *ret_count);
 /* When a process began, in clock ticks after boot; 0 when it is gone. */
 uint64_t target_start_ticks(pid_t pid);
+/*
+ * Reads a small file of /proc/PID/task/TID whole, or as much as fits, with a NUL behind it; the
+ * length, or -1 and errno.
+ */
+ssize_t target_read_thread(pid_t pid, pid_t tid, const char *name, char *buffer, size_t size);
 /* comm of a thread; "" when it is gone. */
 void target_thread_name(pid_t pid, pid_t tid, char ret_name[16]);
 /*

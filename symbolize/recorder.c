@@ -27,6 +27,7 @@
 #include "symbolize/unwind.h"
 
 #include <string.h>
+#include <time.h>
 
 enum {
     FRAME_CACHE = 1 << 13, /* entries, a power of two */
@@ -39,6 +40,7 @@ struct process {
     bool ended;         /* its main thread has */
     uint64_t lost_seen; /* quality.lost when the mappings were last read */
     uint64_t read_ns;
+    uint64_t read_again_ns; /* with mappings_on_demand: not before */
     struct space space;
     struct jit_names *jit; /* NULL: none of its code seen was generated */
 };
@@ -235,6 +237,46 @@ static frame_id frame_of_user(struct recorder *recorder, struct process *process
     return cached->frame;
 }
 
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * Without records of mappings, a stack that leads out of the known ones tells of a new one. Some
+ * lead nowhere for other reasons: reading takes a hundredth of the time at most. False: not now.
+ */
+static bool read_on_demand(struct recorder *recorder, struct process *process)
+{
+    enum { TIMES_COST = 100 };
+    uint64_t now_ns = clock_ns();
+    if (now_ns < process->read_again_ns)
+        return false;
+    space_read(&process->space, recorder->modules, NULL);
+    uint64_t done_ns = clock_ns();
+    process->read_ns = done_ns;
+    process->read_again_ns = done_ns + TIMES_COST * (done_ns - now_ns);
+    return true;
+}
+
+static enum unwind_end unwind(struct recorder *recorder, struct process *process,
+                              const struct record *record, size_t *ret_count)
+{
+    struct registers registers;
+    struct stack_copy stack = {record->sample.stack, record->sample.stack_bytes,
+                               record->sample.stack_cut};
+    arch_registers_from_perf(recorder->options.arch, record->sample.registers, &registers);
+    for (bool again = recorder->options.mappings_on_demand;; again = false) {
+        enum unwind_end end = unwinder_run(recorder->unwinder, &process->space, record->tid,
+                                           &registers, &stack, recorder->unwound, ret_count);
+        bool astray = end == UNWIND_BROKEN || !*ret_count || !recorder->unwound[0].segment;
+        if (!again || !astray || !read_on_demand(recorder, process))
+            return end;
+    }
+}
+
 /* The frames of a sample into recorder->frames, innermost first. */
 static size_t gather_frames(struct recorder *recorder, struct process *process,
                             const struct record *record)
@@ -246,12 +288,7 @@ static size_t gather_frames(struct recorder *recorder, struct process *process,
             frame_of_kernel(recorder, record->sample.kernel_stack[i] - (i > 0));
     if (!record->sample.registers)
         return count;
-    struct registers registers;
-    arch_registers_from_perf(recorder->options.arch, record->sample.registers, &registers);
-    struct stack_copy stack = {record->sample.stack, record->sample.stack_bytes,
-                               record->sample.stack_cut};
-    enum unwind_end end = unwinder_run(recorder->unwinder, &process->space, record->tid, &registers,
-                                       &stack, recorder->unwound, &unwound);
+    enum unwind_end end = unwind(recorder, process, record, &unwound);
     quality->truncated += end == UNWIND_TRUNCATED;
     quality->stitched += end == UNWIND_STITCHED;
     quality->broken += end == UNWIND_BROKEN;
@@ -289,8 +326,11 @@ static void add_ticks(struct recorder *recorder, uint64_t ticks, thread_id threa
 static void read_again_after_loss(struct recorder *recorder, struct process *process,
                                   uint64_t time_ns)
 {
-    enum { READ_INTERVAL_NS = 1000000000 };
+    enum { READ_INTERVAL_NS = 1000000000, RENEW_NS = 2000000000 };
     uint64_t lost = recorder->profile->quality.lost;
+    /* What was mapped in the place of something else leads no stack astray. */
+    if (recorder->options.mappings_on_demand && time_ns >= process->read_ns + RENEW_NS)
+        read_on_demand(recorder, process);
     if (process->lost_seen == lost || time_ns - process->read_ns < READ_INTERVAL_NS)
         return;
     process->lost_seen = lost;
@@ -492,7 +532,7 @@ void recorder_account(struct recorder *recorder, uint64_t cpu_ns)
         add_extrapolated(recorder, ticks, recorder->ended_thread, recorder->ended_node);
     else
         add_stand_in(recorder, ticks, "(short-lived threads)", FRAME_UNKNOWN);
-    if (!recorder->options.kernel)
+    if (!recorder->options.kernel || !recorder->options.cpu_count)
         return;
     /* What threads that still run may owe is not the exits'. */
     uint64_t missing = missing_ticks(recorder, cpu_ns);
@@ -512,7 +552,8 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     /* The clock of a thread is less than a period behind on each CPU. */
     uint64_t threads = recorder->options.thread_count + recorder->forked;
     threads = threads > recorder->ended ? threads - recorder->ended : 0;
-    missing = least(missing, threads * recorder->options.cpu_count);
+    if (recorder->options.cpu_count)
+        missing = least(missing, threads * recorder->options.cpu_count);
     missing = least(missing, missing_ticks(recorder, cpu_ns));
     if (recorder->options.kernel && missing * 100 > expected * IGNORED_PERCENT)
         add_stand_in(recorder, missing, "(unsampled)", FRAME_UNKNOWN);

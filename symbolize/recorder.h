@@ -15,13 +15,14 @@
 #include "symbolize/modules.h"
 
 struct recorder_options {
-    pid_t pid;           /* the target */
-    bool kernel;         /* kernel code is sampled, too */
-    bool children;       /* samples of other processes count too */
-    uint64_t period_ns;  /* CPU time, or time off the CPU, that one tick stands for */
-    size_t thread_count; /* threads at the start */
-    size_t cpu_count;    /* RECORD_TIME records per ended thread */
-    bool wall;           /* waiting samples come, too */
+    pid_t pid;               /* the target */
+    bool kernel;             /* kernel code is sampled, too */
+    bool children;           /* samples of other processes count too */
+    uint64_t period_ns;      /* CPU time, or time off the CPU, that one tick stands for */
+    size_t thread_count;     /* threads at the start */
+    size_t cpu_count;        /* RECORD_TIME records per ended thread; 0: none come */
+    bool mappings_on_demand; /* no RECORD_MAP comes */
+    bool wall;               /* waiting samples come, too */
     const struct arch *arch;
 };
 

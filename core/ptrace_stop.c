@@ -1,0 +1,228 @@
+/*
+ * ptrace_stop.c - the system calls of a stop, and whatever else may come of them.
+ *
+ * waitid is asked for any tracee, and not for the one that is wanted: a thread that executes a
+ * program goes on under the TID of its process, and would be left stopped if only its old TID
+ * was waited for. Only ends (WEXITED) are asked for by TID, and never that of a child of our
+ * own, whose status belongs to the caller.
+ *
+ * What stops a thread may be a signal on its way to it, instead of our interrupt: PTRACE_DETACH
+ * then carries it on. A thread of a process that was stopped by a signal reports that stop; it
+ * is let go into the same state.
+ *
+ * A thread that does not stop in time at the end, for it waits for a disk that hangs or for its
+ * vfork, can't be released before it stops: a handler of SIGCHLD lets it go whenever that is.
+ *
+ * Every stop of a tracee sends SIGCHLD. It is blocked, and read from a signalfd, so that a
+ * thread which stops while the sampler sleeps is let go at once.
+ *
+ * The stack is copied by page-sized pieces: process_vm_readv then ends at the first page that is
+ * not there, with all before it read.
+ */
+#include "core/ptrace_stop.h"
+
+#include "core/limits.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/signalfd.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum {
+    PAGE_BYTES = 4096, /* the smallest page: right for larger ones, too */
+    STACK_PIECES = LIMIT_STACK_DUMP / PAGE_BYTES + 2,
+    WAKE_NS = 30000, /* from a stop until a sleeping tracer has learned of it */
+    RELEASE_NS = 50000000
+};
+
+uint64_t stopper_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int stopper_init(struct stopper *stopper, uint64_t register_mask, size_t stack_bytes,
+                 pid_t own_child)
+{
+    *stopper = (struct stopper){
+        .register_mask = register_mask, .stack_bytes = stack_bytes, .own_child = own_child};
+    sigemptyset(&stopper->signals);
+    sigaddset(&stopper->signals, SIGCHLD);
+    stopper->signal_fd = signalfd(-1, &stopper->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (stopper->signal_fd < 0)
+        return -1;
+    sigprocmask(SIG_BLOCK, &stopper->signals, &stopper->old_signals);
+    stopper->stack = xmalloc(stack_bytes);
+    return 0;
+}
+
+/* System calls only: it may interrupt anything. */
+static void let_go_latecomers(int number)
+{
+    (void)number;
+    int kept_errno = errno;
+    siginfo_t info = {0};
+    while (!waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD) && info.si_pid) {
+        int passed_on = info.si_status >> 8 == PTRACE_EVENT_STOP ? 0 : info.si_status & 0x7f;
+        if (info.si_code == CLD_TRAPPED)
+            ptrace(PTRACE_DETACH, info.si_pid, NULL, passed_on);
+        info.si_pid = 0;
+    }
+    errno = kept_errno;
+}
+
+void stopper_release(struct stopper *stopper)
+{
+    struct stop_reading reading;
+    if (!stopper->stack)
+        return;
+    uint64_t until_ns = stopper_now_ns() + RELEASE_NS;
+    while (stopper->begun.count && stopper_collect(stopper, until_ns, &reading))
+        continue;
+    if (stopper->begun.count) {
+        struct sigaction action = {.sa_handler = let_go_latecomers, .sa_flags = SA_RESTART};
+        sigaction(SIGCHLD, &action, NULL);
+    }
+    vec_release(&stopper->begun);
+    free(stopper->stack);
+    close(stopper->signal_fd);
+    sigprocmask(SIG_SETMASK, &stopper->old_signals, NULL);
+    *stopper = (struct stopper){.signal_fd = -1};
+}
+
+int stopper_begin(struct stopper *stopper, pid_t pid, pid_t tid)
+{
+    uint64_t begun_ns = stopper_now_ns();
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL))
+        return -1;
+    /* It can have ended only; then waiting for it tells. */
+    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+    vec_append(&stopper->begun, ((struct stop_begun){pid, tid, begun_ns}));
+    return 0;
+}
+
+static size_t read_stack(struct stopper *stopper, pid_t tid, uint64_t sp)
+{
+    struct iovec here = {stopper->stack, stopper->stack_bytes}, there[STACK_PIECES];
+    size_t pieces = 0, left = stopper->stack_bytes;
+    while (left && pieces < STACK_PIECES) {
+        size_t bytes = PAGE_BYTES - sp % PAGE_BYTES;
+        if (bytes > left)
+            bytes = left;
+        there[pieces++] = (struct iovec){(void *)(uintptr_t)sp, bytes};
+        sp += bytes;
+        left -= bytes;
+    }
+    ssize_t got = process_vm_readv(tid, &here, 1, there, pieces, 0);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* Reads a thread that has stopped and lets it go. `status` is waitid's: signal and event. */
+static void read_and_let_go(struct stopper *stopper, int status, struct stop_reading *reading)
+{
+    struct user_regs_struct registers;
+    uint64_t seen_ns = reading->time_ns;
+    bool interrupted = status >> 8 == PTRACE_EVENT_STOP;
+    int passed_on = interrupted ? 0 : status & 0x7f;
+    if (!registers_read(reading->tid, &registers)) {
+        reading->read = true;
+        reading->in_call = registers_in_call(&registers);
+        registers_to_perf(&registers, stopper->register_mask, reading->registers);
+        reading->stack_bytes = read_stack(stopper, reading->tid, registers_sp(&registers));
+        reading->stack = stopper->stack;
+        if (interrupted)
+            registers_restart_call(reading->pid, reading->tid, &registers);
+    }
+    ptrace(PTRACE_DETACH, reading->tid, NULL, passed_on);
+    reading->stopped_ns = stopper_now_ns() - seen_ns;
+}
+
+static struct stop_begun *find_begun(struct stopper *stopper, pid_t tid)
+{
+    for (size_t i = 0; i < stopper->begun.count; i++)
+        if (stopper->begun.items[i].tid == tid)
+            return &stopper->begun.items[i];
+    return NULL;
+}
+
+static void forget_begun(struct stopper *stopper, struct stop_begun *begun)
+{
+    *begun = stopper->begun.items[--stopper->begun.count];
+}
+
+/* The next of those that have stopped. */
+static bool collect_stopped(struct stopper *stopper, struct stop_reading *ret)
+{
+    siginfo_t info = {0};
+    while (!waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD) && info.si_pid) {
+        if (info.si_code != CLD_TRAPPED)
+            continue; /* a child of ours that a signal has stopped: not our business */
+        struct stop_begun *begun = find_begun(stopper, info.si_pid);
+        *ret = (struct stop_reading){.tid = info.si_pid, .time_ns = stopper_now_ns()};
+        ret->pid = begun ? begun->pid : info.si_pid;
+        /* How long it has waited for a CPU before it stopped is not our doing. */
+        uint64_t took_ns = begun ? ret->time_ns - begun->begun_ns : 0;
+        read_and_let_go(stopper, info.si_status, ret);
+        ret->stopped_ns += took_ns < WAKE_NS ? took_ns : WAKE_NS;
+        if (begun) {
+            forget_begun(stopper, begun);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next of those that have ended, before or after they have stopped. */
+static bool collect_ended(struct stopper *stopper, struct stop_reading *ret)
+{
+    for (size_t i = 0; i < stopper->begun.count; i++) {
+        struct stop_begun *begun = &stopper->begun.items[i];
+        siginfo_t info = {0};
+        int got = -1;
+        if (begun->tid != stopper->own_child)
+            got = waitid(P_PID, (id_t)begun->tid, &info, WEXITED | WNOHANG | __WALL | __WNOTHREAD);
+        else if (!waitid(P_PID, (id_t)begun->tid, &info,
+                         WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD))
+            got = 0;
+        if (got ? errno != ECHILD : !info.si_pid)
+            continue;
+        *ret = (struct stop_reading){
+            .pid = begun->pid, .tid = begun->tid, .time_ns = stopper_now_ns(), .ended = true};
+        forget_begun(stopper, begun);
+        return true;
+    }
+    return false;
+}
+
+/* True: something has changed in some tracee or child. */
+static bool wait_for_change(const struct stopper *stopper, uint64_t now_ns, uint64_t until_ns)
+{
+    uint64_t left_ns = until_ns - now_ns;
+    struct timespec left = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
+    return sigtimedwait(&stopper->signals, NULL, &left) > 0;
+}
+
+bool stopper_collect(struct stopper *stopper, uint64_t until_ns, struct stop_reading *ret)
+{
+    bool changed = until_ns == 0;
+    for (;;) {
+        if (collect_stopped(stopper, ret) || (changed && collect_ended(stopper, ret)))
+            return true;
+        uint64_t now_ns = until_ns ? stopper_now_ns() : 0;
+        if (now_ns >= until_ns || !stopper->begun.count)
+            return false;
+        changed = wait_for_change(stopper, now_ns, until_ns);
+    }
+}
+
+void stopper_drain(struct stopper *stopper)
+{
+    struct signalfd_siginfo info;
+    while (read(stopper->signal_fd, &info, sizeof info) == sizeof info)
+        continue;
+}
