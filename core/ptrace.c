@@ -324,7 +324,7 @@ static void check_process(struct ptrace_sampler *tracer, struct watched_process 
             check_name(tracer, tracer->watched.heap.items[tracer->name_turn], now_ns);
         }
     }
-    if (now_ns < process->listed_ns + process->list_apart_ns || stat(process->task_path, &status))
+    if (now_ns < process->listed_ns + process->list_apart_ns || fstat(process->task_fd, &status))
         return;
     if (status.st_nlink == process->link_count && now_ns < process->listed_ns + LIST_NS)
         return;
@@ -366,9 +366,10 @@ static void check_processes(struct ptrace_sampler *tracer, uint64_t now_ns)
 static void keep_budget(struct ptrace_sampler *tracer, uint64_t now_ns)
 {
     const double most = 64;
-    uint64_t cpu_ns = own_cpu_ns(), passed_ns = now_ns - tracer->budget_ns;
+    uint64_t passed_ns = now_ns - tracer->budget_ns;
     if (passed_ns < BUDGET_NS)
         return;
+    uint64_t cpu_ns = own_cpu_ns();
     double percent = 100 * (double)(cpu_ns - tracer->budget_cpu_ns) / (double)passed_ns;
     tracer->budget_ns = now_ns;
     tracer->budget_cpu_ns = cpu_ns;

@@ -41,7 +41,8 @@ struct stopper {
     sigset_t old_signals;   /* the mask before */
     uint64_t register_mask; /* sample_regs_user */
     size_t stack_bytes;     /* most to copy */
-    pid_t own_child;        /* its end is reaped by the caller; 0: none */
+    int old_nice;
+    pid_t own_child; /* its end is reaped by the caller; 0: none */
     uint8_t *stack;
 };
 

@@ -55,7 +55,7 @@ static void thread_free(void *value)
 
 static void process_free(struct watched_process *process)
 {
-    free(process->task_path);
+    close(process->task_fd);
     free(process);
 }
 
@@ -86,13 +86,16 @@ static uint64_t read_clock(clockid_t clock, uint64_t otherwise)
 struct watched_process *watched_add(struct watched *watched, pid_t pid, bool old)
 {
     clockid_t clock;
+    char path[32];
     bool exec;
-    if (clock_getcpuclockid(pid, &clock))
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    _cleanup_close_ int task_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (task_fd < 0 || clock_getcpuclockid(pid, &clock))
         return NULL;
     struct watched_process *process = xcalloc(1, sizeof *process);
     process->pid = pid;
     process->clock = clock;
-    process->task_path = xasprintf("/proc/%d/task", pid);
+    process->task_fd = steal_fd(&task_fd);
     process->first_clock_ns = old ? read_clock(clock, 0) : 0;
     process->last_clock_ns = process->first_clock_ns;
     process_check(process, &exec);
@@ -195,9 +198,9 @@ static ssize_t read_kept(struct watched *watched, const struct watched_thread *t
     if (*file < 0) {
         if (watched->files_kept >= watched->files_most)
             return target_read_thread(thread->process->pid, thread->tid, name, text, size);
-        char path[96];
-        snprintf(path, sizeof path, "%s/%d/%s", thread->process->task_path, thread->tid, name);
-        *file = open(path, O_RDONLY | O_CLOEXEC);
+        char path[64];
+        snprintf(path, sizeof path, "%d/%s", thread->tid, name);
+        *file = openat(thread->process->task_fd, path, O_RDONLY | O_CLOEXEC);
         if (*file < 0)
             return -1;
         watched->files_kept++;

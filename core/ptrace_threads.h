@@ -51,7 +51,7 @@ struct watched_thread {
 
 struct watched_process {
     pid_t pid, parent;
-    char *task_path;     /* /proc/PID/task */
+    int task_fd;         /* /proc/PID/task */
     uint64_t link_count; /* of it, when it was listed */
     uint64_t listed_ns;
     uint64_t list_apart_ns; /* not listed again before */
