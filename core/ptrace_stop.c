@@ -3,8 +3,9 @@
  *
  * waitid is asked for any tracee, and not for the one that is wanted: a thread that executes a
  * program goes on under the TID of its process, and would be left stopped if only its old TID
- * was waited for. Only ends (WEXITED) are asked for by TID, and never that of a child of our
- * own, whose status belongs to the caller.
+ * was waited for. The end of a child of our own is only looked at (WNOWAIT): its status belongs
+ * to the caller. All other ends must be taken: a thread that was seized and has died remains,
+ * and with it its process, until its tracer has waited for it.
  *
  * What stops a thread may be a signal on its way to it, instead of our interrupt: PTRACE_DETACH
  * then carries it on. A thread of a process that was stopped by a signal reports that stop; it
@@ -39,6 +40,9 @@ enum {
     STACK_PIECES = LIMIT_STACK_DUMP / PAGE_BYTES + 2,
     WAKE_NS = 30000, /* from a stop until a sleeping tracer has learned of it */
     RELEASE_NS = 50000000,
+    VANISHED_NS = 10000000,
+    /* A tracee's stop is reported, and taken, without WSTOPPED as well: ends can't be had alone. */
+    ANY_CHANGE = WSTOPPED | WEXITED | WNOHANG | __WALL | __WNOTHREAD,
     SLICE_NS = 100000, /* the kernel's least */
     NICE_URGENT = -20
 };
@@ -85,16 +89,23 @@ int stopper_init(struct stopper *stopper, uint64_t register_mask, size_t stack_b
     return 0;
 }
 
+static pid_t child_of_caller; /* own_child, for the handler */
+
 /* System calls only: it may interrupt anything. */
 static void let_go_latecomers(int number)
 {
     (void)number;
     int kept_errno = errno;
     siginfo_t info = {0};
-    while (!waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD) && info.si_pid) {
+    while (!waitid(P_ALL, 0, &info, ANY_CHANGE | WNOWAIT) && info.si_pid) {
+        pid_t tid = info.si_pid;
         int passed_on = info.si_status >> 8 == PTRACE_EVENT_STOP ? 0 : info.si_status & 0x7f;
         if (info.si_code == CLD_TRAPPED)
-            ptrace(PTRACE_DETACH, info.si_pid, NULL, passed_on);
+            ptrace(PTRACE_DETACH, tid, NULL, passed_on);
+        else if (tid == child_of_caller)
+            break; /* the caller's to reap */
+        info.si_pid = 0;
+        waitid(P_PID, (id_t)tid, &info, ANY_CHANGE);
         info.si_pid = 0;
     }
     errno = kept_errno;
@@ -110,7 +121,9 @@ void stopper_release(struct stopper *stopper)
         continue;
     if (stopper->begun.count) {
         struct sigaction action = {.sa_handler = let_go_latecomers, .sa_flags = SA_RESTART};
+        child_of_caller = stopper->own_child;
         sigaction(SIGCHLD, &action, NULL);
+        let_go_latecomers(SIGCHLD);
     }
     vec_release(&stopper->begun);
     free(stopper->stack);
@@ -147,8 +160,11 @@ static size_t read_stack(struct stopper *stopper, pid_t tid, uint64_t sp)
     return got > 0 ? (size_t)got : 0;
 }
 
-/* Reads a thread that has stopped and lets it go. `status` is waitid's: signal and event. */
-static void read_and_let_go(struct stopper *stopper, int status, struct stop_reading *reading)
+/*
+ * Reads a thread that has stopped and lets it go. `status` is waitid's: signal and event. -1: it
+ * does not stand still any more, as it was killed; it stays a tracee until its end is taken.
+ */
+static int read_and_let_go(struct stopper *stopper, int status, struct stop_reading *reading)
 {
     struct user_regs_struct registers;
     uint64_t seen_ns = reading->time_ns;
@@ -163,8 +179,10 @@ static void read_and_let_go(struct stopper *stopper, int status, struct stop_rea
         if (interrupted)
             registers_restart_call(reading->pid, reading->tid, &registers);
     }
-    ptrace(PTRACE_DETACH, reading->tid, NULL, passed_on);
+    if (ptrace(PTRACE_DETACH, reading->tid, NULL, passed_on))
+        return -1;
     reading->stopped_ns = stopper_now_ns() - seen_ns;
+    return 0;
 }
 
 static struct stop_begun *find_begun(struct stopper *stopper, pid_t tid)
@@ -180,19 +198,64 @@ static void forget_begun(struct stopper *stopper, struct stop_begun *begun)
     *begun = stopper->begun.items[--stopper->begun.count];
 }
 
-/* The next of those that have stopped. */
-static bool collect_stopped(struct stopper *stopper, struct stop_reading *ret)
+static bool has_ended(const siginfo_t *info)
 {
-    siginfo_t info = {0};
-    while (!waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD) && info.si_pid) {
-        if (info.si_code != CLD_TRAPPED)
-            continue; /* a child of ours that a signal has stopped: not our business */
+    return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
+           info->si_code == CLD_DUMPED;
+}
+
+/* The end of our own child hides all others from P_ALL: then those that were begun are asked for.
+ */
+static bool next_behind_own_child(struct stopper *stopper, siginfo_t *ret)
+{
+    for (size_t i = 0; i < stopper->begun.count; i++) {
+        pid_t tid = stopper->begun.items[i].tid;
+        ret->si_pid = 0;
+        if (tid != stopper->own_child && !waitid(P_PID, (id_t)tid, ret, ANY_CHANGE) && ret->si_pid)
+            return true;
+    }
+    waitid(P_PID, (id_t)stopper->own_child, ret, ANY_CHANGE | WNOWAIT);
+    return find_begun(stopper, stopper->own_child);
+}
+
+/* Takes the next stop or end; that of our own child's end is left to be reaped. */
+static bool next_change(struct stopper *stopper, siginfo_t *ret)
+{
+    *ret = (siginfo_t){0};
+    if (waitid(P_ALL, 0, ret, ANY_CHANGE | WNOWAIT) || !ret->si_pid)
+        return false;
+    if (ret->si_pid == stopper->own_child && has_ended(ret))
+        return next_behind_own_child(stopper, ret);
+    id_t tid = (id_t)ret->si_pid;
+    ret->si_pid = 0;
+    return !waitid(P_PID, tid, ret, ANY_CHANGE) && ret->si_pid;
+}
+
+static void tell_end(struct stopper *stopper, struct stop_begun *begun, struct stop_reading *ret)
+{
+    *ret = (struct stop_reading){
+        .pid = begun->pid, .tid = begun->tid, .time_ns = stopper_now_ns(), .ended = true};
+    forget_begun(stopper, begun);
+}
+
+/* The next of those that have stopped or ended. */
+static bool collect_changed(struct stopper *stopper, struct stop_reading *ret)
+{
+    siginfo_t info;
+    while (next_change(stopper, &info)) {
         struct stop_begun *begun = find_begun(stopper, info.si_pid);
+        if (begun && has_ended(&info)) {
+            tell_end(stopper, begun, ret);
+            return true;
+        }
+        if (info.si_code != CLD_TRAPPED)
+            continue; /* one that was not begun, or a child of ours that a signal has stopped */
         *ret = (struct stop_reading){.tid = info.si_pid, .time_ns = stopper_now_ns()};
         ret->pid = begun ? begun->pid : info.si_pid;
         /* How long it has waited for a CPU before it stopped is not our doing. */
         uint64_t took_ns = begun ? ret->time_ns - begun->begun_ns : 0;
-        read_and_let_go(stopper, info.si_status, ret);
+        if (read_and_let_go(stopper, info.si_status, ret))
+            continue; /* killed meanwhile: its end is still to come */
         ret->stopped_ns += took_ns < WAKE_NS ? took_ns : WAKE_NS;
         if (begun) {
             forget_begun(stopper, begun);
@@ -202,46 +265,39 @@ static bool collect_stopped(struct stopper *stopper, struct stop_reading *ret)
     return false;
 }
 
-/* The next of those that have ended, before or after they have stopped. */
-static bool collect_ended(struct stopper *stopper, struct stop_reading *ret)
+/* The next of those that are our tracees no more: the TID of a thread that has executed. */
+static bool collect_vanished(struct stopper *stopper, struct stop_reading *ret)
 {
+    uint64_t now_ns = stopper_now_ns();
     for (size_t i = 0; i < stopper->begun.count; i++) {
         struct stop_begun *begun = &stopper->begun.items[i];
         siginfo_t info = {0};
-        int got = -1;
-        if (begun->tid != stopper->own_child)
-            got = waitid(P_PID, (id_t)begun->tid, &info, WEXITED | WNOHANG | __WALL | __WNOTHREAD);
-        else if (!waitid(P_PID, (id_t)begun->tid, &info,
-                         WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD))
-            got = 0;
-        if (got ? errno != ECHILD : !info.si_pid)
+        if (now_ns - begun->begun_ns < VANISHED_NS ||
+            !waitid(P_PID, (id_t)begun->tid, &info, ANY_CHANGE | WNOWAIT) || errno != ECHILD)
             continue;
-        *ret = (struct stop_reading){
-            .pid = begun->pid, .tid = begun->tid, .time_ns = stopper_now_ns(), .ended = true};
-        forget_begun(stopper, begun);
+        tell_end(stopper, begun, ret);
         return true;
     }
     return false;
 }
 
-/* True: something has changed in some tracee or child. */
-static bool wait_for_change(const struct stopper *stopper, uint64_t now_ns, uint64_t until_ns)
+/* Returns early when something has changed in some tracee or child. */
+static void wait_for_change(const struct stopper *stopper, uint64_t now_ns, uint64_t until_ns)
 {
     uint64_t left_ns = until_ns - now_ns;
     struct timespec left = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
-    return sigtimedwait(&stopper->signals, NULL, &left) > 0;
+    sigtimedwait(&stopper->signals, NULL, &left);
 }
 
 bool stopper_collect(struct stopper *stopper, uint64_t until_ns, struct stop_reading *ret)
 {
-    bool changed = until_ns == 0;
     for (;;) {
-        if (collect_stopped(stopper, ret) || (changed && collect_ended(stopper, ret)))
+        if (collect_changed(stopper, ret) || collect_vanished(stopper, ret))
             return true;
         uint64_t now_ns = until_ns ? stopper_now_ns() : 0;
         if (now_ns >= until_ns || !stopper->begun.count)
             return false;
-        changed = wait_for_change(stopper, now_ns, until_ns);
+        wait_for_change(stopper, now_ns, until_ns);
     }
 }
 
