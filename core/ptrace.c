@@ -32,6 +32,7 @@ enum {
     QUICK_NS = 150000,     /* most threads stop within; the others are collected later */
     TOGETHER_NS = 60000,   /* looks that are due so soon are made at one go */
     SLEEPER_NS = 50000000, /* the rarest look */
+    SLEEPERS = 4,          /* so many are looked at in each period, however few there are */
     AWAKE_SHARE = 50,      /* a sleeper that ran 1/50 of the time is looked at often */
     SHARE_PERIODS = 8,     /* the longest that a thread which runs waits for its next stop */
     LIST_NS = 100000000,   /* a listing without a reason */
@@ -180,18 +181,25 @@ static void stop(struct ptrace_sampler *tracer, struct watched_thread *thread, b
     collect(tracer, now_ns + QUICK_NS);
 }
 
+/* A thread that wakes for a moment is caught if few others have to be looked at. */
+static uint64_t rarest_look_ns(const struct ptrace_sampler *tracer)
+{
+    uint64_t apart_ns = tracer->period_ns * (1 + tracer->watched.heap.count / SLEEPERS);
+    return apart_ns < SLEEPER_NS ? apart_ns : SLEEPER_NS;
+}
+
 static void look_at_sleeper(struct ptrace_sampler *tracer, struct watched_thread *thread,
                             const char *call, uint64_t now_ns)
 {
     struct thread_times times = {.run_ns = thread->seen_run_ns};
     bool known = !thread_times(&tracer->watched, thread, &times);
     uint64_t ran_ns = times.run_ns - thread->seen_run_ns;
-    uint64_t passed_ns = now_ns - thread->seen_ns;
+    uint64_t passed_ns = now_ns - thread->seen_ns, rarest_ns = rarest_look_ns(tracer);
     thread->seen_run_ns = times.run_ns;
     thread->seen_ns = now_ns;
-    thread->interval_ns = ran_ns > passed_ns / AWAKE_SHARE       ? tracer->period_ns
-                          : thread->interval_ns * 2 < SLEEPER_NS ? thread->interval_ns * 2
-                                                                 : SLEEPER_NS;
+    thread->interval_ns = ran_ns > passed_ns / AWAKE_SHARE      ? tracer->period_ns
+                          : thread->interval_ns * 2 < rarest_ns ? thread->interval_ns * 2
+                                                                : rarest_ns;
     watched_schedule(&tracer->watched, thread,
                      now_ns + (uint64_t)((double)thread->interval_ns * tracer->stretch));
     if (tracer->options.wall && known && wall_sleeps(&tracer->wall, thread, call, &times, now_ns))
