@@ -112,13 +112,16 @@ static uint64_t take_sample(struct ptrace_sampler *tracer, struct watched_thread
     uint64_t period_ns = tracer->period_ns;
     /* Without an account all that passed was running. */
     if (thread_times(&tracer->watched, thread, &times))
-        times.run_ns = thread->charged_run_ns + (now_ns - thread->charged_ns);
+        times =
+            (struct thread_times){.run_ns = thread->charged_run_ns + (now_ns - thread->charged_ns)};
     thread->seen_run_ns = times.run_ns;
     thread->seen_ns = now_ns;
     int64_t owed_ns = (int64_t)(times.run_ns - thread->charged_run_ns);
-    uint64_t passed_ns = now_ns - thread->charged_ns;
     uint64_t ticks = owed_ns > 0 ? ((uint64_t)owed_ns + period_ns / 2) / period_ns : 0;
-    double share = passed_ns && owed_ns > 0 ? (double)owed_ns / (double)passed_ns : 0;
+    /* Of the time that it could have run; what it slept tells nothing of the next moments. */
+    uint64_t able_ns =
+        (uint64_t)(owed_ns > 0 ? owed_ns : 0) + times.delay_ns - thread->charged_delay_ns;
+    double share = able_ns && owed_ns > 0 ? (double)owed_ns / (double)able_ns : 0;
     if (ticks && reading->read) {
         struct gathered *gathered = gathered_sample(reading, tracer->options.stack_bytes);
         gathered->record.sample.ticks = ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks;
@@ -126,6 +129,7 @@ static uint64_t take_sample(struct ptrace_sampler *tracer, struct watched_thread
         tracer->samples++;
         thread->charged_run_ns += ticks * period_ns;
         thread->charged_ns = now_ns;
+        thread->charged_delay_ns = times.delay_ns;
         owed_ns -= (int64_t)(ticks * period_ns);
     }
     double wanted_ns = (double)period_ns * tracer->stretch - (double)owed_ns;

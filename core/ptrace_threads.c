@@ -169,8 +169,10 @@ struct watched_thread *watched_add_thread(struct watched *watched, struct watche
     thread->interval_ns = watched->period_ns;
     thread->charged_ns = thread->seen_ns = thread->since_ns = now_ns;
     target_thread_name(process->pid, tid, thread->name);
-    if (old && !thread_times(watched, thread, &times))
+    if (old && !thread_times(watched, thread, &times)) {
         thread->charged_run_ns = thread->seen_run_ns = times.run_ns;
+        thread->charged_delay_ns = times.delay_ns;
+    }
     thread->next_ns = now_ns + hash_mix((uint64_t)tid) % watched->period_ns;
     tid_map_put(&watched->threads, (uint32_t)tid, thread);
     vec_append(&watched->heap, thread);

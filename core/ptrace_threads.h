@@ -33,13 +33,14 @@ struct watched_thread {
     struct watched_process *process;
     pid_t tid;
     char name[16];
-    int call_fd, time_fd;    /* its files syscall and schedstat; -1: opened for each look */
-    uint64_t next_ns;        /* when to look again */
-    uint64_t interval_ns;    /* between looks while it sleeps */
-    uint64_t rest_until_ns;  /* not stopped before */
-    uint64_t charged_run_ns; /* running time that samples were delivered for */
-    uint64_t charged_ns;     /* when */
-    uint64_t seen_run_ns;    /* running time at the last look, and when */
+    int call_fd, time_fd;      /* its files syscall and schedstat; -1: opened for each look */
+    uint64_t next_ns;          /* when to look again */
+    uint64_t interval_ns;      /* between looks while it sleeps */
+    uint64_t rest_until_ns;    /* not stopped before */
+    uint64_t charged_run_ns;   /* running time that samples were delivered for */
+    uint64_t charged_ns;       /* when */
+    uint64_t charged_delay_ns; /* waited for a CPU until then */
+    uint64_t seen_run_ns;      /* running time at the last look, and when */
     uint64_t seen_ns;
     uint64_t since_ns, stopped_ns; /* when it was first seen, how long it was stopped since */
     bool stopping;                 /* a stop was begun */
