@@ -1,5 +1,5 @@
 /*
- * perf_host.h - what this machine and this user have for perf: CPUs, open files.
+ * perf_host.h - what this machine has for perf: its CPUs.
  *
  * Private to core/perf.c. Opens no events.
  */
