@@ -11,6 +11,7 @@
 #include "core/perf.h"
 #include "core/ptrace.h"
 
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
