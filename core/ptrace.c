@@ -138,6 +138,21 @@ static uint64_t take_sample(struct ptrace_sampler *tracer, struct watched_thread
     return now_ns + (uint64_t)(wait_ns < most_ns ? wait_ns : most_ns);
 }
 
+/*
+ * How long the thread was kept from running, at most. A thread stops only when it has a CPU, and
+ * what it waited for one is not our doing; the rest counts from when the stop was asked for,
+ * because nothing tells when it took place.
+ */
+static uint64_t kept_ns(struct ptrace_sampler *tracer, struct watched_thread *thread,
+                        const struct stop_reading *reading)
+{
+    struct thread_times times;
+    if (thread_times(&tracer->watched, thread, &times))
+        return reading->stopped_ns;
+    uint64_t waited_ns = times.delay_ns - thread->begun_delay_ns;
+    return waited_ns < reading->stopped_ns ? reading->stopped_ns - waited_ns : 0;
+}
+
 static void take_reading(struct ptrace_sampler *tracer, const struct stop_reading *reading)
 {
     struct watched_thread *thread = tid_map_get(&tracer->watched.threads, (uint32_t)reading->tid);
@@ -149,10 +164,11 @@ static void take_reading(struct ptrace_sampler *tracer, const struct stop_readin
         return;
     }
     thread->stopping = false;
-    thread->rest_until_ns = now_ns + REST_FACTOR * reading->stopped_ns;
-    thread->stopped_ns += reading->stopped_ns;
-    if (reading->stopped_ns > tracer->longest_ns)
-        tracer->longest_ns = reading->stopped_ns;
+    uint64_t stopped_ns = kept_ns(tracer, thread, reading);
+    thread->rest_until_ns = now_ns + REST_FACTOR * stopped_ns;
+    thread->stopped_ns += stopped_ns;
+    if (stopped_ns > tracer->longest_ns)
+        tracer->longest_ns = stopped_ns;
     uint64_t next_ns = now_ns + tracer->period_ns;
     if (!thread->for_wall)
         next_ns = take_sample(tracer, thread, reading, now_ns);
@@ -178,6 +194,8 @@ static void stop(struct ptrace_sampler *tracer, struct watched_thread *thread, b
         return;
     }
     watched_schedule(&tracer->watched, thread, again_ns);
+    struct thread_times times = {0};
+    thread->begun_delay_ns = thread_times(&tracer->watched, thread, &times) ? 0 : times.delay_ns;
     if (stopper_begin(&tracer->stopper, thread->process->pid, thread->tid))
         return; /* it is ending, or traced by another: it is looked at again */
     thread->stopping = true;

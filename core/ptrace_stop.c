@@ -38,7 +38,6 @@
 enum {
     PAGE_BYTES = 4096, /* the smallest page: right for larger ones, too */
     STACK_PIECES = LIMIT_STACK_DUMP / PAGE_BYTES + 2,
-    WAKE_NS = 30000, /* from a stop until a sleeping tracer has learned of it */
     RELEASE_NS = 50000000,
     VANISHED_NS = 10000000,
     /* A tracee's stop is reported, and taken, without WSTOPPED as well: ends can't be had alone. */
@@ -252,11 +251,10 @@ static bool collect_changed(struct stopper *stopper, struct stop_reading *ret)
             continue; /* one that was not begun, or a child of ours that a signal has stopped */
         *ret = (struct stop_reading){.tid = info.si_pid, .time_ns = stopper_now_ns()};
         ret->pid = begun ? begun->pid : info.si_pid;
-        /* How long it has waited for a CPU before it stopped is not our doing. */
         uint64_t took_ns = begun ? ret->time_ns - begun->begun_ns : 0;
         if (read_and_let_go(stopper, info.si_status, ret))
             continue; /* killed meanwhile: its end is still to come */
-        ret->stopped_ns += took_ns < WAKE_NS ? took_ns : WAKE_NS;
+        ret->stopped_ns += took_ns;
         if (begun) {
             forget_begun(stopper, begun);
             return true;

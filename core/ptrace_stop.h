@@ -23,7 +23,7 @@ struct stop_reading {
     bool read;    /* registers and stack are valid */
     bool in_call; /* it was in a system call */
     uint64_t time_ns;
-    uint64_t stopped_ns; /* how long it was kept from running, at most */
+    uint64_t stopped_ns; /* since it was asked to stop, what it waited for a CPU included */
     uint64_t registers[PTRACE_REGISTERS];
     size_t stack_bytes;
     uint8_t *stack; /* the stopper's, valid until the next stopper_collect */

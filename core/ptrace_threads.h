@@ -40,6 +40,7 @@ struct watched_thread {
     uint64_t charged_run_ns;   /* running time that samples were delivered for */
     uint64_t charged_ns;       /* when */
     uint64_t charged_delay_ns; /* waited for a CPU until then */
+    uint64_t begun_delay_ns;   /* and until the last stop was asked for */
     uint64_t seen_run_ns;      /* running time at the last look, and when */
     uint64_t seen_ns;
     uint64_t since_ns, stopped_ns; /* when it was first seen, how long it was stopped since */
