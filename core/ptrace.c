@@ -139,9 +139,8 @@ static uint64_t take_sample(struct ptrace_sampler *tracer, struct watched_thread
 }
 
 /*
- * How long the thread was kept from running, at most. A thread stops only when it has a CPU, and
- * what it waited for one is not our doing; the rest counts from when the stop was asked for,
- * because nothing tells when it took place.
+ * How long the thread was kept from running, at most. A thread stops only when it has a CPU: what
+ * it waited for one is not our doing.
  */
 static uint64_t kept_ns(struct ptrace_sampler *tracer, struct watched_thread *thread,
                         const struct stop_reading *reading)
@@ -150,7 +149,8 @@ static uint64_t kept_ns(struct ptrace_sampler *tracer, struct watched_thread *th
     if (thread_times(&tracer->watched, thread, &times))
         return reading->stopped_ns;
     uint64_t waited_ns = times.delay_ns - thread->begun_delay_ns;
-    return waited_ns < reading->stopped_ns ? reading->stopped_ns - waited_ns : 0;
+    uint64_t most_ns = waited_ns < reading->asked_ns ? reading->asked_ns - waited_ns : 0;
+    return most_ns < reading->stopped_ns ? most_ns : reading->stopped_ns;
 }
 
 static void take_reading(struct ptrace_sampler *tracer, const struct stop_reading *reading)

@@ -17,6 +17,9 @@
  * Every stop of a tracee sends SIGCHLD. It is blocked, and read from a signalfd, so that a
  * thread which stops while the sampler sleeps is let go at once.
  *
+ * When a thread has really stopped nothing tells. Until it is noticed takes as long as memprof
+ * waits for a CPU, and a little; and no longer than since it was asked to stop.
+ *
  * The stack is copied by page-sized pieces: process_vm_readv then ends at the first page that is
  * not there, with all before it read.
  */
@@ -25,6 +28,7 @@
 #include "core/limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -38,6 +42,7 @@
 enum {
     PAGE_BYTES = 4096, /* the smallest page: right for larger ones, too */
     STACK_PIECES = LIMIT_STACK_DUMP / PAGE_BYTES + 2,
+    WAKE_NS = 30000, /* from a stop until a sleeping tracer has learned of it, on a free CPU */
     RELEASE_NS = 50000000,
     VANISHED_NS = 10000000,
     /* A tracee's stop is reported, and taken, without WSTOPPED as well: ends can't be had alone. */
@@ -80,6 +85,7 @@ int stopper_init(struct stopper *stopper, uint64_t register_mask, size_t stack_b
     stopper->signal_fd = signalfd(-1, &stopper->signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (stopper->signal_fd < 0)
         return -1;
+    stopper->account_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     sigprocmask(SIG_BLOCK, &stopper->signals, &stopper->old_signals);
     stopper->stack = xmalloc(stack_bytes);
     stopper->old_nice = getpriority(PRIO_PROCESS, 0);
@@ -127,9 +133,22 @@ void stopper_release(struct stopper *stopper)
     vec_release(&stopper->begun);
     free(stopper->stack);
     close(stopper->signal_fd);
+    if (stopper->account_fd >= 0)
+        close(stopper->account_fd);
     set_urgency(stopper->old_nice, 0);
     sigprocmask(SIG_SETMASK, &stopper->old_signals, NULL);
     *stopper = (struct stopper){.signal_fd = -1};
+}
+
+/* How long memprof itself has waited for a CPU so far (schedstat's second number). */
+static uint64_t own_delay_ns(const struct stopper *stopper)
+{
+    char text[96];
+    unsigned long long run_ns, delay_ns;
+    ssize_t length =
+        stopper->account_fd < 0 ? -1 : pread(stopper->account_fd, text, sizeof text - 1, 0);
+    text[length < 0 ? 0 : length] = '\0';
+    return sscanf(text, "%llu %llu", &run_ns, &delay_ns) == 2 ? delay_ns : 0;
 }
 
 int stopper_begin(struct stopper *stopper, pid_t pid, pid_t tid)
@@ -139,7 +158,7 @@ int stopper_begin(struct stopper *stopper, pid_t pid, pid_t tid)
         return -1;
     /* It can have ended only; then waiting for it tells. */
     ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-    vec_append(&stopper->begun, ((struct stop_begun){pid, tid, begun_ns}));
+    vec_append(&stopper->begun, ((struct stop_begun){pid, tid, begun_ns, own_delay_ns(stopper)}));
     return 0;
 }
 
@@ -252,9 +271,13 @@ static bool collect_changed(struct stopper *stopper, struct stop_reading *ret)
         *ret = (struct stop_reading){.tid = info.si_pid, .time_ns = stopper_now_ns()};
         ret->pid = begun ? begun->pid : info.si_pid;
         uint64_t took_ns = begun ? ret->time_ns - begun->begun_ns : 0;
+        uint64_t unseen_ns = begun && stopper->account_fd >= 0
+                                 ? WAKE_NS + own_delay_ns(stopper) - begun->own_delay_ns
+                                 : took_ns;
         if (read_and_let_go(stopper, info.si_status, ret))
             continue; /* killed meanwhile: its end is still to come */
-        ret->stopped_ns += took_ns;
+        ret->asked_ns = took_ns + ret->stopped_ns;
+        ret->stopped_ns += unseen_ns < took_ns ? unseen_ns : took_ns;
         if (begun) {
             forget_begun(stopper, begun);
             return true;

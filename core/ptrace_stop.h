@@ -23,7 +23,8 @@ struct stop_reading {
     bool read;    /* registers and stack are valid */
     bool in_call; /* it was in a system call */
     uint64_t time_ns;
-    uint64_t stopped_ns; /* since it was asked to stop, what it waited for a CPU included */
+    uint64_t asked_ns;   /* from when it was asked to stop until it was let go */
+    uint64_t stopped_ns; /* how long of that it can have been stopped, as far as we know */
     uint64_t registers[PTRACE_REGISTERS];
     size_t stack_bytes;
     uint8_t *stack; /* the stopper's, valid until the next stopper_collect */
@@ -32,10 +33,12 @@ struct stop_reading {
 struct stop_begun {
     pid_t pid, tid;
     uint64_t begun_ns;
+    uint64_t own_delay_ns; /* what memprof had waited for a CPU until then */
 };
 
 struct stopper {
     vec(struct stop_begun) begun;
+    int account_fd;         /* our own schedstat; -1: not to be had */
     int signal_fd;          /* readable when a thread may have stopped; -1: not to be had */
     sigset_t signals;       /* SIGCHLD */
     sigset_t old_signals;   /* the mask before */

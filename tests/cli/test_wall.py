@@ -48,6 +48,14 @@ class Waits(Case):
         # Short of CPUs the burning is runnable, but it never waits.
         self.assertLess(self.waits_in(profile, "waiter_burn"), 0.01 * profile.ticks)
 
+    def test_shares_by_ptrace(self):
+        profile, truth = self.record(program("waiter", 4, THREADS, 100000), "--wall",
+                                     "--sampler", "ptrace")
+        self.check_shares(profile.total_ticks(), profile.ticks, truth, truth["wall_s"], 4)
+        for function in ("waiter_sleep", "waiter_condition", "waiter_join"):
+            total = profile.total_ticks()[function]
+            self.assertGreater(self.waits_in(profile, function), 0.9 * total - 20, function)
+
     def test_short_waits(self):
         """Too many switches for a stack at each: most waits are charged to others' stacks."""
         profile, truth = self.record(program("waiter", 4, THREADS, 1000), "--wall")
@@ -131,8 +139,8 @@ class OrdinaryUser(Case):
         for path in (harness.MEMPROF, harness.PROGRAMS / "burn"):
             os.chmod(shutil.copy(path, self.folder), 0o755)
         result = subprocess.run(
-            [*harness.as_nobody(), f"{self.folder}/memprof", "record", "--wall", "-o",
-             f"{self.folder}/x.cpuprofile", "--", f"{self.folder}/burn", "1"],
+            [*harness.as_nobody(), f"{self.folder}/memprof", "record", "--wall",
+             "--sampler", "perf", "-o", f"{self.folder}/x.cpuprofile", "--", f"{self.folder}/burn", "1"],
             text=True, capture_output=True, timeout=harness.TIMEOUT_S, check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn("kernel.perf_event_paranoid=1", result.stderr)
