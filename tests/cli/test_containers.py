@@ -5,6 +5,7 @@ The containers are made with unshare and chroot: a root that exists in the targe
 namespace alone, musl in place of glibc, PIDs of its own, no network.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -119,6 +120,23 @@ class Containers(Case):
         self.check_burn(pid, self.load())
         self.assertIn(pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(") ")[2][0],
                       "RS")
+
+    @unittest.skipUnless(harness.as_nobody(), "needs root and setpriv, to become a user")
+    def test_memprof_inside_where_perf_is_forbidden(self):
+        programs = [shutil.copy(path, self.folder) for path in
+                    (harness.MEMPROF, harness.PROGRAMS / "no_perf", harness.PROGRAMS / "burn")]
+        memprof, no_perf, burn = programs
+        result = subprocess.run(
+            [*harness.as_nobody(), *NAMESPACES, "--user", "--map-root-user", "--mount-proc",
+             no_perf, memprof, "record", "-o", self.output, "--", burn, "2"],
+            capture_output=True, text=True, timeout=harness.TIMEOUT_S, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("sampling by ptrace instead of perf", result.stderr)
+        profile = self.load()
+        self.assertLess(profile.extension["target"]["pid"], 100, "no PID of the namespace")
+        self.check_shares(profile.self_ticks(), profile.ticks, json.loads(result.stdout),
+                          tolerance=self.tolerance(profile))
+        self.check_coverage(profile)
 
     def attach_pid(self, pid, *options):
         result = self.memprof("record", "-q", "-d", "1.5", "-o", self.output, "-p", pid, *options)
