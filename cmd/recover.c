@@ -11,6 +11,8 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct options {
     struct common_options common;
@@ -25,6 +27,7 @@ struct recovery {
     struct output_file output;
     struct finish finish;
     char *output_path; /* owned */
+    bool kept;         /* the journal: there is more in it */
 };
 
 static void recovery_release(struct recovery *recovery)
@@ -117,6 +120,21 @@ static int choose_finish(struct recovery *recovery, struct error *err)
     return recovery->finish.format ? 0 : -1;
 }
 
+/*
+ * Nothing that could still be had from it may be lost, and what stands at its path may be another
+ * file by now: the output itself, or the journal of a new recording.
+ */
+static bool remove_journal(const struct recovery *recovery, const char *path)
+{
+    struct stat opened, found;
+    if (recovery->found.refused || recovery->finish.samples_cut)
+        return false;
+    if (!fstat(recovery->fd, &opened) && !lstat(path, &found) && opened.st_dev == found.st_dev &&
+        opened.st_ino == found.st_ino)
+        unlink(path);
+    return true;
+}
+
 static int recover(const struct options *options, struct recovery *recovery, struct error *err)
 {
     const char *path = options->journal_path;
@@ -136,7 +154,7 @@ static int recover(const struct options *options, struct recovery *recovery, str
     fill_note(recovery);
     if (finish_profile(&recovery->finish, recovery->raw, recovery->modules, &recovery->output, err))
         return -1;
-    unlink(path);
+    recovery->kept = !remove_journal(recovery, path);
     return 0;
 }
 
@@ -231,6 +249,8 @@ int cmd_recover(int argc, char **argv)
         tell_json(&recovery);
     else if (!options.common.quiet)
         tell_result(&recovery);
+    if (recovery.kept)
+        message_print("%s is kept: it holds more than could be written", options.journal_path);
     finish_tell(&recovery.finish, recovery.output_path, recovery.modules, options.common.verbose);
     return EXIT_FINE;
 }

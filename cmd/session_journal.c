@@ -119,6 +119,7 @@ bool session_journal_step(struct session *session)
         return true;
     session->next_flush_ns = now_ns + FLUSH_INTERVAL_NS;
     session_measure(session);
+    recorder_release_samples(session->recorder, now_ns / 1000);
     flush(session, journal_flush);
     if (!session->full.code && session->journal_path)
         reserve(session);

@@ -83,6 +83,7 @@ struct journal_found {
     uint64_t bytes; /* of the file */
     uint64_t read;  /* up to here it was whole */
     bool finished;  /* the recording was complete */
+    bool refused;   /* what comes next is whole, but nothing that this memprof understands */
 };
 
 /* Opens a journal that nobody writes any more, and locks it against others that would read it. */

@@ -192,10 +192,11 @@ static struct frame get_frame(struct reader *reader)
 
 static void read_frame(struct reader *reader)
 {
+    /* Two may be equal: generated code gets its name after others had it. */
     struct frame frame = get_frame(reader);
-    size_t next = reader->profile->frames.count;
-    if (!reader->payload.failed && profile_add_frame(reader->profile, &frame) != next)
-        reader->payload.failed = true;
+    reader->payload.failed |= reader->profile->frames.count >= LIMIT_FRAMES;
+    if (!reader->payload.failed)
+        vec_append(&reader->profile->frames, frame);
 }
 
 static void read_name(struct reader *reader)
@@ -392,8 +393,10 @@ static bool next_block(int fd, struct reader *reader)
     reader->payload = (struct payload){.at = bytes + BLOCK_HEAD_BYTES,
                                        .end = bytes + BLOCK_HEAD_BYTES + block.length};
     /* Its head was read twice: it may have been changed in between. */
-    if (memcmp(bytes, &block.length, sizeof block.length) != 0 ||
-        !read_block(reader, bytes[BLOCK_HEAD_BYTES - 1]))
+    if (memcmp(bytes, &block.length, sizeof block.length) != 0)
+        return false;
+    found->refused = !read_block(reader, bytes[BLOCK_HEAD_BYTES - 1]);
+    if (found->refused)
         return false;
     found->read = at;
     return true;

@@ -111,7 +111,10 @@ int journal_create(const char *path, struct journal **ret_journal, struct error 
         return error_set_errno(err, "cannot write %s", path);
     struct journal *journal = journal_new(fd, path);
     /* File systems without locks have no second memprof to fear more than others. */
-    if ((flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) || write_head(journal, err)) {
+    bool in_use = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+    if (in_use)
+        error_set(err, ERROR_USAGE, "%s is in use by another memprof: give another -o", path);
+    if (in_use || write_head(journal, err)) {
         journal_close(journal, false);
         return -1;
     }

@@ -68,6 +68,14 @@ void perf_switch_close(const struct perf_switch_source *source, struct perf_swit
     *events = (struct perf_switch_events){0};
 }
 
+void perf_switch_disable(const struct perf_switch_source *source,
+                         const struct perf_switch_events *events)
+{
+    for (size_t i = 0; events->fds && i < source->cpu_count; i++)
+        if (events->fds[i] >= 0)
+            ioctl(events->fds[i], PERF_EVENT_IOC_DISABLE, 0);
+}
+
 bool perf_switch_has(const struct perf_switch_source *source,
                      const struct perf_switch_events *events, uint64_t event_id)
 {

@@ -31,6 +31,9 @@ struct perf_event_attr perf_switch_attr(const struct perf_event_attr *sampling);
 /* Starts at once, or with attr.enable_on_exec at the next exec. 0, or -1 and errno. */
 int perf_switch_open(const struct perf_switch_source *source, pid_t tid, uint32_t period,
                      struct perf_switch_events *ret_events);
+/* No more samples; those that were taken are still known by perf_switch_has. */
+void perf_switch_disable(const struct perf_switch_source *source,
+                         const struct perf_switch_events *events);
 void perf_switch_close(const struct perf_switch_source *source, struct perf_switch_events *events);
 bool perf_switch_has(const struct perf_switch_source *source,
                      const struct perf_switch_events *events, uint64_t event_id);

@@ -21,11 +21,13 @@
 #include "core/perf_wall.h"
 
 #include "core/alloc.h"
+#include "core/descriptors.h"
 #include "core/sleeping.h"
 #include "core/tid_map.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -122,14 +124,16 @@ void perf_wall_disable(struct perf_wall *wall)
 {
     size_t slot = 0;
     for (struct wall_thread *thread; (thread = thread_next(wall, &slot));)
-        perf_switch_close(&wall->source, &thread->events);
+        perf_switch_disable(&wall->source, &thread->events);
 }
 
 void perf_wall_free(struct perf_wall *wall)
 {
     if (!wall)
         return;
-    perf_wall_disable(wall);
+    size_t slot = 0;
+    for (struct wall_thread *thread; (thread = thread_next(wall, &slot));)
+        perf_switch_close(&wall->source, &thread->events);
     tid_map_release(&wall->threads, free);
     sleeping_stack_release(&wall->stack);
     free(wall);
@@ -373,12 +377,25 @@ static void adapt_periods(struct perf_wall *wall, uint64_t elapsed_ns)
     }
 }
 
+/* Modules, perf maps and /proc must be opened, too, whatever the number of threads. */
+static bool leaves_descriptors(int fd)
+{
+    enum { SPARE = 256 };
+    struct rlimit limit;
+    raise_descriptor_limit((size_t)fd + 2 * SPARE);
+    return !getrlimit(RLIMIT_NOFILE, &limit) && (rlim_t)fd + SPARE < limit.rlim_cur;
+}
+
 /* A thread that was created meanwhile; one that has ended before has no use for events. */
 static void sample_thread(struct perf_wall *wall, struct wall_thread *thread)
 {
     struct perf_switch_source source = wall->source;
     source.attr.disabled = source.attr.enable_on_exec = 0;
     thread->refused = perf_switch_open(&source, (pid_t)thread->tid, 1, &thread->events);
+    if (!thread->refused && !leaves_descriptors(thread->events.fds[source.cpu_count - 1])) {
+        perf_switch_close(&source, &thread->events);
+        thread->refused = true;
+    }
     for (int kind = 0; kind < WAIT_KINDS; kind++) {
         struct waits *waits = &thread->waits[kind];
         waits->early_ns = waits->pool_ns;

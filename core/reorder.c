@@ -26,7 +26,7 @@ static void give(struct reorder *reorder, struct sequence *sequence, size_t coun
 void reorder_add(struct reorder *reorder, struct sequence *sequence, const struct sample *sample,
                  uint64_t window_us)
 {
-    size_t place = reorder->held.count, old = 0;
+    size_t place = reorder->held.count;
     vec_append(&reorder->held, *sample);
     struct sample *held = reorder->held.items;
     for (; place && held[place - 1].time_us > sample->time_us; place--)
@@ -35,7 +35,13 @@ void reorder_add(struct reorder *reorder, struct sequence *sequence, const struc
     uint64_t newest_us = held[reorder->held.count - 1].time_us;
     if (reorder->held.count < BATCH || held[BATCH / 2].time_us + window_us > newest_us)
         return;
-    while (held[old].time_us + window_us <= newest_us)
+    reorder_give(reorder, sequence, newest_us - window_us + 1);
+}
+
+void reorder_give(struct reorder *reorder, struct sequence *sequence, uint64_t before_us)
+{
+    size_t old = 0;
+    while (old < reorder->held.count && reorder->held.items[old].time_us < before_us)
         old++;
     give(reorder, sequence, old);
 }

@@ -18,6 +18,8 @@ struct reorder {
 /* What is older than `window_us` before the newest sample goes into the sequence. */
 void reorder_add(struct reorder *reorder, struct sequence *sequence, const struct sample *sample,
                  uint64_t window_us);
+/* What is older than `before_us` goes into the sequence. */
+void reorder_give(struct reorder *reorder, struct sequence *sequence, uint64_t before_us);
 /* All that is held goes into the sequence. */
 void reorder_flush(struct reorder *reorder, struct sequence *sequence);
 void reorder_release(struct reorder *reorder);

@@ -223,7 +223,7 @@ static frame_id frame_of_user(struct recorder *recorder, struct process *process
     if (module) {
         frame.module = module->index;
         frame.address = pc - unwound->segment->bias;
-        frame.kind = module->kind == MODULE_ANON ? FRAME_UNKNOWN : FRAME_NATIVE;
+        frame.kind = module_is_generated(module) ? FRAME_UNKNOWN : FRAME_NATIVE;
     }
     *cached = (struct cached_frame){.pc = pc, .generation = process->space.generation};
     if (module && module_is_generated(module)) {
@@ -386,10 +386,14 @@ static void feed_waiting(struct recorder *recorder, struct process *process,
 
 static void feed_sample(struct recorder *recorder, const struct record *record)
 {
-    struct process *process = process_get(recorder, record->pid);
+    /* What a thread waited is told after its end, too, and that revives no process. */
+    bool repeated = record->sample.waiting && record->sample.repeated;
+    struct process *process =
+        repeated ? process_find(recorder, record->pid) : process_get(recorder, record->pid);
     if (!process)
         return;
-    process->ended = false; /* its main thread has, it has not */
+    if (!repeated)
+        process->ended = false; /* its main thread has, it has not */
     read_again_after_loss(recorder, process, record->time_ns);
     if (process->jit)
         jit_names_poll(process->jit, &process->space, record->time_ns);
@@ -558,6 +562,12 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     if (recorder->options.kernel && missing * 100 > expected * IGNORED_PERCENT)
         add_stand_in(recorder, missing, "(unsampled)", FRAME_UNKNOWN);
     reorder_flush(&recorder->reorder, &recorder->profile->samples);
+}
+
+void recorder_release_samples(struct recorder *recorder, uint64_t now_us)
+{
+    if (recorder->options.wall && now_us > REORDER_US)
+        reorder_give(&recorder->reorder, &recorder->profile->samples, now_us - REORDER_US);
 }
 
 void recorder_finish_names(struct recorder *recorder)

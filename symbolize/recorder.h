@@ -54,6 +54,8 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
  * and adds the ticks by line that are known of it.
  */
 void recorder_finish_names(struct recorder *recorder);
+/* Before the profile is looked at meanwhile: samples held back until now_us are put into it. */
+void recorder_release_samples(struct recorder *recorder, uint64_t now_us);
 /* Ticks on a CPU so far. */
 uint64_t recorder_ticks(const struct recorder *recorder);
 

@@ -129,6 +129,25 @@ class Killed(JournalCase):
         self.assertEqual(told["bytes"], len(whole))
         self.assertLessEqual(self.load().ticks, cut.ticks)
 
+    def test_an_output_in_place_of_the_journal(self):
+        self.killed(self.burn(), 1)
+        self.recover("-o", self.part + ".cpuprofile")
+        self.killed(self.burn(), 1)
+        os.rename(self.part, self.output)
+        result = self.memprof("recover", self.output, "-o", self.output)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.check_burn(self.load(), tolerance=10)
+
+    def test_waits_come_back(self):
+        """A wait stands in the sequence where it began, so samples are held back for a while."""
+        target = self.start(program("sleeper", 60), stdout=subprocess.DEVNULL)
+        killed_at = self.killed(target, 4, "--wall")
+        self.recover()
+        profile = self.load()
+        last = (profile.json["startTime"] + sum(profile.deltas)) / 1e6
+        self.assertLess(killed_at - last, 2 * FLUSHED_S)
+        self.assertGreater(len(profile.samples), 10)
+
     def test_json_and_another_output(self):
         target = self.burn()
         self.killed(target, 1.2)

@@ -270,7 +270,8 @@ class Memory(Case):
         self.assertGreaterEqual(len(rss), 6)
         seconds, grown = rss[-1][0] - rss[0][0], rss[-1][1] - rss[0][1]
         self.assertAlmostEqual(grown / seconds, 40 * 2**20, delta=4 * 2**20)
-        self.assertLessEqual(rss[-1][1] - rss[0][1], truth["allocated"] + 2 * 2**20)
+        # The first reading may come before the loader's: a program's own pages are up to 3 MB.
+        self.assertLessEqual(rss[-1][1] - rss[0][1], truth["allocated"] + 4 * 2**20)
         times = [at for at, _ in rss]
         self.assertEqual(times, sorted(times))
         # The breakdown followed the peaks, and its parts are the whole.

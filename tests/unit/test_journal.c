@@ -71,8 +71,8 @@ static void record_some(struct recording *recording)
     if (recording->generated)
         profile->frames.items[recording->generated].function =
             strings_intern(&profile->strings, "named late");
-    recording->generated = profile_add_frame(
-        profile, &(struct frame){.address = 0x1000 + recording->count, .kind = FRAME_UNKNOWN});
+    recording->generated =
+        profile_add_frame(profile, &(struct frame){.address = 0x1000, .kind = FRAME_UNKNOWN});
     snprintf(name, sizeof name, "renamed-%zu", recording->count);
     profile_add_thread(profile, 4242, 4243, name);
     /* Ticks that no sample stands for, and a second metric. */
