@@ -20,13 +20,13 @@ enum {
     LIMIT_MODULES = 1 << 16,    /* distinct files mapped during one recording */
 
     /* The model. */
-    LIMIT_NODES = 1 << 26,        /* nodes of a call tree */
-    LIMIT_FRAMES = 1 << 26,       /* distinct frames of a profile */
-    LIMIT_DEPTH = 1 << 16,        /* depth of a call tree read from a file */
-    LIMIT_SERIES = 4096,          /* series of a profile */
+    LIMIT_NODES = 1 << 26,         /* nodes of a call tree */
+    LIMIT_FRAMES = 1 << 26,        /* distinct frames of a profile */
+    LIMIT_DEPTH = 1 << 16,         /* depth of a call tree read from a file */
+    LIMIT_SERIES = 4096,           /* series of a profile */
     LIMIT_SERIES_POINTS = 1 << 14, /* readings kept of one series; past it they are thinned out */
-    LIMIT_STRING_BYTES = 1 << 20, /* one name; V8 names eval'd code by its source */
-    LIMIT_INLINE_DEPTH = 64,      /* frames that one address expands to */
+    LIMIT_STRING_BYTES = 1 << 20,  /* one name; V8 names eval'd code by its source */
+    LIMIT_INLINE_DEPTH = 64,       /* frames that one address expands to */
     LIMIT_PATH_BYTES = 4096,
 
     /* ELF, CFI and DWARF. */
