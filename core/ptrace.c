@@ -60,6 +60,7 @@ struct ptrace_sampler {
     uint64_t family_ns; /* when to look for new children */
     /* All intervals are multiplied by it, to stay within the budget. */
     double stretch;
+    uint32_t random; /* of jitter() */
     uint64_t budget_ns, budget_cpu_ns;
     size_t name_turn; /* the thread whose name is checked next */
     uint64_t samples, longest_ns;
@@ -104,6 +105,16 @@ static void end_thread(struct ptrace_sampler *tracer, struct watched_thread *thr
     watched_remove_thread(&tracer->watched, thread);
 }
 
+/*
+ * 0.5 to 1.5, 1 in the mean: evenly spaced looks would keep step with what the target, or the
+ * scheduler, does every few milliseconds. Numerical Recipes' linear congruential generator.
+ */
+static double jitter(struct ptrace_sampler *tracer)
+{
+    tracer->random = tracer->random * 1664525u + 1013904223u;
+    return 0.5 + (tracer->random >> 8) / 0x1p24;
+}
+
 /* What a stop of a running thread has read becomes a sample; returns when to look again. */
 static uint64_t take_sample(struct ptrace_sampler *tracer, struct watched_thread *thread,
                             const struct stop_reading *reading, uint64_t now_ns)
@@ -135,7 +146,7 @@ static uint64_t take_sample(struct ptrace_sampler *tracer, struct watched_thread
     double wanted_ns = (double)period_ns * tracer->stretch - (double)owed_ns;
     double most_ns = SHARE_PERIODS * (double)period_ns * tracer->stretch;
     double wait_ns = share > 1 ? wanted_ns : share > 0 ? wanted_ns / share : most_ns;
-    return now_ns + (uint64_t)(wait_ns < most_ns ? wait_ns : most_ns);
+    return now_ns + (uint64_t)((wait_ns < most_ns ? wait_ns : most_ns) * jitter(tracer));
 }
 
 /*

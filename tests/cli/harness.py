@@ -238,8 +238,9 @@ class Case(unittest.TestCase):
     @staticmethod
     def tolerance(profile, least=4.0):
         """Points by which a share may be off: on a loaded machine ptrace takes few samples, and
-        four standard deviations of those are no fault of theirs."""
-        return max(least, 4 * 50 / profile.quality["samples"] ** 0.5)
+        four standard deviations of those are no fault of theirs. They weigh unequally: as if
+        there were half as many."""
+        return max(least, 4 * 50 / (profile.quality["samples"] / 2) ** 0.5)
 
     def check_coverage(self, profile, least=0.95, most=1.05):
         """Sampled against accounted time, whose clock ticks in hundredths of a second."""
