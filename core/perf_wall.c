@@ -392,7 +392,8 @@ static void sample_thread(struct perf_wall *wall, struct wall_thread *thread)
     struct perf_switch_source source = wall->source;
     source.attr.disabled = source.attr.enable_on_exec = 0;
     thread->refused = perf_switch_open(&source, (pid_t)thread->tid, 1, &thread->events);
-    if (!thread->refused && !leaves_descriptors(thread->events.fds[source.cpu_count - 1])) {
+    if (!thread->refused && source.cpu_count &&
+        !leaves_descriptors(thread->events.fds[source.cpu_count - 1])) {
         perf_switch_close(&source, &thread->events);
         thread->refused = true;
     }
