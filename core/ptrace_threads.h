@@ -27,6 +27,7 @@ struct waiting {
     uint64_t stacked_ns; /* when the stack was taken */
     struct gathered *stack; /* not delivered yet; owned */
     bool has_stack;         /* one was delivered */
+    bool moved;             /* it waits in another call since, whose stack was not taken yet */
 };
 
 struct watched_thread {

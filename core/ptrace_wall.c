@@ -10,8 +10,9 @@
  *
  * A thread's call, arguments, stack pointer and pc tell its stack from another. A stop is made
  * for a new one only, at most twenty times a second, because the stop wakes the thread up: its
- * call begins again, and one with a timeout starts it anew. The same line with more switches
- * is a new wait, most likely with the same stack: that is looked at again twice a second.
+ * call begins again, and one with a timeout starts it anew. Until then nothing is told, for the
+ * time is that of the new stack, not of the last one. The same line with more switches is a new
+ * wait, most likely with the same stack: that is looked at again twice a second.
  */
 #include "core/ptrace_wall.h"
 
@@ -82,8 +83,9 @@ bool wall_sleeps(const struct wall *wall, struct watched_thread *thread, const c
     bool same = line == waiting->line && stacked;
     if (same && !waiting->slices)
         waiting->slices = times->slices; /* now our own stop is among them */
-    if (waited_ns >= TELL_NS || !same)
+    if (same ? waited_ns >= TELL_NS : !waiting->moved)
         tell(wall, thread, waited_ns, now_ns);
+    waiting->moved = !same;
     if (same && (times->slices == waiting->slices || now_ns - waiting->stacked_ns < RENEW_NS))
         return false;
     if (waiting->stacked_ns && now_ns - waiting->stacked_ns < STOP_APART_NS)
@@ -101,6 +103,7 @@ void wall_stack(struct watched_thread *thread, struct gathered *stack)
     waiting->stack = stack;
     waiting->stacked_ns = stack->record.time_ns;
     waiting->slices = 0;
+    waiting->moved = false;
 }
 
 void wall_runs(const struct wall *wall, struct watched_thread *thread,
@@ -108,7 +111,7 @@ void wall_runs(const struct wall *wall, struct watched_thread *thread,
 {
     begin_account(&thread->waiting, times, now_ns);
     int64_t waited_ns = untold_ns(&thread->waiting, times, now_ns);
-    if (waited_ns >= STALE_NS)
+    if (waited_ns >= STALE_NS && !thread->waiting.moved)
         tell(wall, thread, waited_ns - STALE_NS / 2, now_ns);
 }
 

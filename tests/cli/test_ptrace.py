@@ -12,7 +12,7 @@ import time
 import unittest
 
 import harness
-from harness import Case, program
+from harness import Case, program, steady
 
 PTRACE = ("--sampler", "ptrace")
 
@@ -22,6 +22,7 @@ STOPPED = re.compile(r"no thread was stopped more than (\d+\.\d) % of the time")
 
 
 class Truth(Case):
+    @steady
     def test_70_30(self):
         profile, truth = self.record(program("burn", 3), *PTRACE)
         self.assertEqual(profile.quality["sampler"], "ptrace")
@@ -30,6 +31,7 @@ class Truth(Case):
         self.check_coverage(profile)
         self.assertLessEqual(float(STOPPED.search(profile.quality["note"])[1]), 5)
 
+    @steady
     def test_agrees_with_perf(self):
         shares, tolerances = [], []
         for sampler in ("perf", "ptrace"):

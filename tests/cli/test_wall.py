@@ -10,7 +10,7 @@ import time
 import unittest
 
 import harness
-from harness import Case, program
+from harness import Case, program, steady
 
 WAITING, RUNNABLE = "(off-CPU)", "(runnable)"
 PARANOID = pathlib.Path("/proc/sys/kernel/perf_event_paranoid")
@@ -38,6 +38,7 @@ class Waits(Case):
         return sum(hits for node, hits in profile.hits.items()
                    if profile.names[node] == leaf and function in profile.chain(node))
 
+    @steady
     def test_shares(self):
         profile, truth = self.record(program("waiter", 4, THREADS, 100000), "--wall")
         self.check_waits(profile, truth)
@@ -48,6 +49,7 @@ class Waits(Case):
         # Short of CPUs the burning is runnable, but it never waits.
         self.assertLess(self.waits_in(profile, "waiter_burn"), 0.01 * profile.ticks)
 
+    @steady
     def test_waits_by_ptrace(self):
         """Seconds, not shares: ptrace does not see how long a thread lacked a CPU."""
         profile, truth = self.record(program("waiter", 4, THREADS, 100000), "--wall",
@@ -59,6 +61,7 @@ class Waits(Case):
             total = profile.total_ticks()[function]
             self.assertGreater(self.waits_in(profile, function), 0.9 * total - 20, function)
 
+    @steady
     def test_short_waits(self):
         """Too many switches for a stack at each: most waits are charged to others' stacks."""
         profile, truth = self.record(program("waiter", 4, THREADS, 1000), "--wall")
@@ -85,6 +88,7 @@ class Waits(Case):
             self.waits_in(profile, "waiter_sleep") / self.waits_in(profile, "waiter_condition"), 2,
             delta=0.5)
 
+    @steady
     def test_a_lack_of_cpus_is_no_wait(self):
         count = 2 * len(os.sched_getaffinity(0))
         profile, truth = self.record(program("burn", 1, count), "--wall")
@@ -94,6 +98,7 @@ class Waits(Case):
         self.assertGreater(runnable, 0.3 * profile.on_cpu)
         self.assertLess(self.waits_in(profile, "burn_both"), 0.02 * profile.ticks)
 
+    @steady
     def test_the_chart_of_a_thread_shows_its_waits(self):
         profile, truth = self.record(program("sleeper", 3), "--wall")
         seconds = sum(delta for node, delta in zip(profile.samples, profile.deltas[1:])
