@@ -14,10 +14,11 @@ enum {
     LIMIT_STACK_FRAMES = 512,   /* frames of one unwound stack, the innermost kept */
     LIMIT_KERNEL_FRAMES = 128,  /* kernel.perf_event_max_stack is 127 by default */
     LIMIT_STACK_DUMP = 65528,   /* perf's sample_stack_user is a u16, a multiple of 8 */
-    LIMIT_THREADS = 1 << 20,    /* more than kernel.pid_max allows at its default */
-    LIMIT_PROCESSES = 1 << 16,  /* processes followed at one time with --children */
-    LIMIT_SEGMENTS = 1 << 18,   /* executable mappings of one process */
-    LIMIT_MODULES = 1 << 16,    /* distinct files mapped during one recording */
+    LIMIT_GATHERED_FRAMES = 1 << 11, /* of one stack, the kernel's and inlined ones included */
+    LIMIT_THREADS = 1 << 20,         /* more than kernel.pid_max allows at its default */
+    LIMIT_PROCESSES = 1 << 16,       /* processes followed at one time with --children */
+    LIMIT_SEGMENTS = 1 << 18,        /* executable mappings of one process */
+    LIMIT_MODULES = 1 << 16,         /* distinct files mapped during one recording */
 
     /* The model. */
     LIMIT_NODES = 1 << 26,         /* nodes of a call tree */

@@ -23,6 +23,8 @@ enum module_kind {
     MODULE_KERNEL
 };
 
+enum module_v8 { MODULE_V8_UNTRIED, MODULE_V8_PRESENT, MODULE_V8_ABSENT };
+
 struct profile;
 struct cfi;      /* symbolize/cfi.h */
 struct symbolic; /* symbolize/naming.h: symbols, lines and inlines of a module */
@@ -38,6 +40,7 @@ struct module {
     int jitdump_fd;  /* a file named jit-*.dump, of which a mapping tells; -1: it is none */
     struct cfi *cfi; /* unwind tables, made on first use */
     bool cfi_tried;
+    enum module_v8 v8;         /* whether V8 is in it, see v8_module */
     struct symbolic *symbolic; /* made when the first address is named */
 };
 

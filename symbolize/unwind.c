@@ -34,6 +34,8 @@ struct unwinder {
     uint64_t kept; /* registers that survive a call, as a mask */
     struct stitcher stitcher;
     struct pc_cache cache;
+    bare_leaf_fn *bare_leaf; /* NULL: not asked */
+    void *bare_leaf_context;
 };
 
 struct walk {
@@ -66,6 +68,12 @@ void unwinder_free(struct unwinder *unwinder)
     pc_cache_release(&unwinder->cache);
     stitcher_release(&unwinder->stitcher);
     free(unwinder);
+}
+
+void unwinder_ask(struct unwinder *unwinder, bare_leaf_fn *bare_leaf, void *context)
+{
+    unwinder->bare_leaf = bare_leaf;
+    unwinder->bare_leaf_context = context;
 }
 
 void unwinder_forget(struct unwinder *unwinder, uint32_t tid)
@@ -190,6 +198,20 @@ static enum step step_frame_pointer(struct walk *walk)
     return STEP_CALLER;
 }
 
+/* Of code that has pushed no frame yet, or popped it again: fp is the caller's. */
+static enum step step_bare(struct walk *walk, uint32_t depth)
+{
+    const struct arch *arch = walk->unwinder->arch;
+    struct registers *registers = &walk->registers;
+    uint64_t return_address;
+    if (!read_stack(walk, registers->value[arch->sp] + depth, &return_address))
+        return STEP_COPY_ENDED;
+    registers->value[arch->sp] += depth + 8;
+    registers->known &= walk->unwinder->kept;
+    registers->pc = return_address & arch->address_mask;
+    return STEP_CALLER;
+}
+
 static enum step step_expression(struct walk *walk, const struct rule *rule,
                                  const struct segment *segment)
 {
@@ -242,6 +264,14 @@ static enum step step_null_call(struct walk *walk)
     return STEP_CALLER;
 }
 
+/* Whether the leaf `frame` stands without a frame of its own. */
+static bool is_bare(const struct unwinder *unwinder, const struct rule *rule, bool exact,
+                    const struct unwound_frame *frame, uint32_t *ret_depth)
+{
+    return rule->kind == RULE_NONE && exact && unwinder->bare_leaf && frame->segment &&
+           unwinder->bare_leaf(unwinder->bare_leaf_context, frame->segment, frame->pc, ret_depth);
+}
+
 static enum step step_by(struct walk *walk, const struct rule *rule, const struct segment *segment)
 {
     if (__builtin_expect(rule->kind == RULE_REGISTER, 1))
@@ -273,7 +303,7 @@ static bool is_plausible_caller(const struct segment *segment, uint64_t return_a
 static size_t walk_frames(struct unwinder *unwinder, const struct space *space, struct walk *walk,
                           struct unwound_frame frames[LIMIT_STACK_FRAMES], enum step *ret_step)
 {
-    uint8_t sp_number = unwinder->arch->sp;
+    uint8_t sp_number = unwinder->arch->sp, fp_number = unwinder->arch->fp;
     bool exact = true, by_frame_pointer = false;
     enum step step = STEP_CALLER;
     size_t count = 0;
@@ -288,13 +318,19 @@ static size_t walk_frames(struct unwinder *unwinder, const struct space *space, 
         if ((!entry->segment && !(exact && !pc)) ||
             (by_frame_pointer && !is_plausible_caller(entry->segment, pc))) {
             if (!count)
-                frames[count++] = (struct unwound_frame){pc, sp, NULL};
+                frames[count++] = (struct unwound_frame){.pc = pc, .sp = sp};
             step = STEP_BROKEN;
             break;
         }
-        frames[count++] =
-            (struct unwound_frame){exact || rule->signal ? pc : pc - 1, sp, entry->segment};
-        step = step_by(walk, rule, entry->segment);
+        struct unwound_frame *frame = &frames[count++];
+        *frame = (struct unwound_frame){
+            exact || rule->signal ? pc : pc - 1, sp,
+            is_known(walk, fp_number) ? walk->registers.value[fp_number] : 0, entry->segment};
+        uint32_t depth;
+        bool bare = is_bare(unwinder, rule, exact, frame, &depth);
+        if (bare)
+            frame->fp = 0;
+        step = bare ? step_bare(walk, depth) : step_by(walk, rule, entry->segment);
         exact = rule->signal;
         by_frame_pointer = rule->kind == RULE_NONE;
         walk->switched |= exact && walk->registers.value[sp_number] - walk->base >= walk->limit;
@@ -317,7 +353,7 @@ static bool stitch(struct unwinder *unwinder, const struct space *space, uint32_
         const struct segment *segment = pc_cache_find(&unwinder->cache, space, tail[i].pc)->segment;
         if (!segment)
             return false;
-        frames[*count + i] = (struct unwound_frame){tail[i].pc, tail[i].sp, segment};
+        frames[*count + i] = (struct unwound_frame){tail[i].pc, tail[i].sp, tail[i].fp, segment};
     }
     *count += more;
     return true;

@@ -4,7 +4,7 @@
  * One unwinder serves all threads and processes of a recording: it caches pc → rule per
  * mapping generation, and keeps each thread's last whole stack to stitch truncated ones.
  * A stack that can't be followed further ends there, and says so; it never goes on by guess
- * to a wrong caller. Reads nothing from the live target.
+ * to a wrong caller. Reads nothing from the live target itself.
  */
 #ifndef MEMPROF_SYMBOLIZE_UNWIND_H
 #define MEMPROF_SYMBOLIZE_UNWIND_H
@@ -23,6 +23,7 @@ enum unwind_end {
 struct unwound_frame {
     uint64_t pc; /* the call instruction's last byte for callers, exact for the leaf */
     uint64_t sp;
+    uint64_t fp; /* the frame pointer in it; 0: unknown, or it is still the caller's */
     /* Valid until the space changes. NULL: in no mapping (a leaf, or an interrupted call to 0). */
     const struct segment *segment;
 };
@@ -33,10 +34,20 @@ struct stack_copy {
     bool cut;            /* the stack may go on beyond: size reached the size asked for */
 };
 
+/*
+ * What is known of an innermost frame's code that has no unwind tables: true if it stands without
+ * a frame of its own at pc, and then *ret_depth bytes lie between sp and the return address.
+ */
+typedef bool bare_leaf_fn(void *context, const struct segment *segment, uint64_t pc,
+                          uint32_t *ret_depth);
+
 struct unwinder;
 
 struct unwinder *unwinder_new(const struct arch *arch);
 void unwinder_free(struct unwinder *unwinder);
+
+/* Is asked from now on; NULL: all such code keeps its frame pointer. */
+void unwinder_ask(struct unwinder *unwinder, bare_leaf_fn *bare_leaf, void *context);
 
 /*
  * Unwinds one sample. frames[0] is the leaf; at most LIMIT_STACK_FRAMES, and then it ends as

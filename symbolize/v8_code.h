@@ -15,8 +15,8 @@ enum v8_code_kind {
     V8_CODE_OTHER, /* a stub, a compiled regular expression, WebAssembly: no JavaScript function */
     V8_CODE_REGEXP,
     V8_CODE_WASM,
-    V8_CODE_BUILTIN,     /* a builtin outside the blob: the interpreter's entry, copied */
-    V8_CODE_BASELINE,    /* Sparkplug */
+    V8_CODE_BUILTIN,  /* a builtin outside the blob: the interpreter's entry, copied */
+    V8_CODE_BASELINE, /* Sparkplug */
     V8_CODE_MAGLEV,
     V8_CODE_TURBOFAN
 };
@@ -25,8 +25,8 @@ enum { V8_CODE_IDENTITY = 64 };
 
 struct v8_code {
     enum v8_code_kind kind;
-    uint64_t start, size; /* of the instructions */
-    uint64_t object;      /* the Code, tagged */
+    uint64_t start, size;               /* of the instructions */
+    uint64_t object;                    /* the Code, tagged */
     uint64_t deoptimization, positions; /* its fields, tagged; 0: none */
     /*
      * What proves later that the same code is still there: these bytes at this address. They hold
@@ -39,7 +39,7 @@ struct v8_code {
 
 /* A function in execution and where, as a position in its script. */
 struct v8_site {
-    uint64_t shared; /* SharedFunctionInfo, tagged */
+    uint64_t shared;   /* SharedFunctionInfo, tagged */
     uint32_t position; /* in UTF-16 units from the script's start, V8_NO_POSITION if unknown */
 };
 #define V8_NO_POSITION UINT32_MAX
@@ -54,8 +54,8 @@ bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code);
 size_t v8_code_sites(struct v8_heap *heap, const struct v8_code *code, uint64_t pc, bool call,
                      struct v8_site *ret_sites);
 /*
- * The offset of the bytecode that baseline code runs at pc, for v8_bytecode_position; -1 if it can't
- * be told. `bytecodes`: the BytecodeArray (tagged).
+ * The offset of the bytecode that baseline code runs at pc, for v8_bytecode_position; -1 if it
+ * can't be told. `bytecodes`: the BytecodeArray (tagged).
  */
 int32_t v8_baseline_offset(struct v8_heap *heap, const struct v8_code *code, uint64_t bytecodes,
                            uint64_t pc, bool call);

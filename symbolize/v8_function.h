@@ -16,9 +16,9 @@ struct v8_scripts *v8_scripts_new(void);
 void v8_scripts_free(struct v8_scripts *scripts);
 
 struct v8_function {
-    string_id name;        /* 0: anonymous */
-    string_id file;        /* a path, a file:// or another URL, "node:internal/…"; 0: none (eval) */
-    uint32_t script_id;    /* V8's */
+    string_id name;     /* 0: anonymous */
+    string_id file;     /* a path, a file:// or another URL, "node:internal/…"; 0: none (eval) */
+    uint32_t script_id; /* V8's */
     uint32_t line, column; /* of the definition, 1-based; 0: unknown */
     uint64_t script;       /* the Script, tagged, for v8_function_line; 0: none */
 };

@@ -21,8 +21,8 @@ struct v8_map_type {
 struct v8_heap {
     struct v8_layout layout;
     struct remote_memory memory;
-    uint64_t meta_map;           /* the map of maps, tagged, once it was seen; there are as many as
-                                    isolates and contexts, so it is a hint */
+    uint64_t meta_map; /* the map of maps, tagged, once it was seen; there are as many as
+                          isolates and contexts, so it is a hint */
     struct v8_map_type types[256]; /* maps seen, by hash of their address */
     const uint8_t *bytecode_sizes; /* layout.bytecode_count each for 1, 2 and 4 bytes; owned by
                                       the executable's elf_file; NULL: unknown */

@@ -40,20 +40,20 @@ struct v8_layout {
     uint16_t shared_name, shared_script, shared_data;
     uint16_t bytecode_length, bytecode_positions, bytecode_data;
     uint16_t code_deoptimization, code_positions, code_flags, code_size;
-    uint16_t code_start;     /* of the word that points to the instructions; with code_inline of
-                                the instructions themselves */
-    bool code_inline;        /* 10.2: instructions stand in the Code object */
-    uint8_t code_kind_mask;  /* of flags */
-    uint8_t baseline_kind;   /* greater ones are optimised: +1 Maglev, +2 TurboFan */
+    uint16_t code_start;    /* of the word that points to the instructions; with code_inline of
+                               the instructions themselves */
+    bool code_inline;       /* 10.2: instructions stand in the Code object */
+    uint8_t code_kind_mask; /* of flags */
+    uint8_t baseline_kind;  /* greater ones are optimised: +1 Maglev, +2 TurboFan */
     uint8_t interpreted_kind, builtin_kind, regexp_kind, wasm_kind; /* 255: unknown */
     uint16_t fixed_array_length, fixed_array_data;
     uint16_t string_length, string_chars, cons_first, cons_second, sliced_parent, sliced_offset,
         thin_actual, external_resource;
     uint16_t resource_data; /* in the resource of an external string (C++) */
     uint16_t script_source, script_name, script_line_ends, script_id;
-    uint16_t scope_info_data;   /* of slot 0 */
-    uint8_t scope_first_vars;   /* slot of the first context local's name */
-    uint8_t scope_locals_slot;  /* slot of the number of context locals, a Smi */
+    uint16_t scope_info_data;    /* of slot 0 */
+    uint8_t scope_first_vars;    /* slot of the first context local's name */
+    uint8_t scope_locals_slot;   /* slot of the number of context locals, a Smi */
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
     uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
     uint8_t deopt_count, deopt_translations, deopt_inlined_count; /* the same; 255: unknown */
@@ -63,8 +63,8 @@ struct v8_layout {
     int16_t frame_context, frame_function, frame_argc, frame_bytecode_array, frame_bytecode_offset;
 
     /* Addresses in the executable's own address space. */
-    uint64_t blob_start, blob_size;   /* the embedded builtins */
-    uint64_t bytecode_sizes;          /* kBytecodeSizes[3][bytecode_count], a byte each */
+    uint64_t blob_start, blob_size; /* the embedded builtins */
+    uint64_t bytecode_sizes;        /* kBytecodeSizes[3][bytecode_count], a byte each */
     uint32_t bytecode_count;
 };
 

@@ -1,0 +1,517 @@
+/*
+ * v8.c - which of V8's frames an unwound frame is, and what it is called.
+ *
+ * A pc in the embedded builtins is a builtin, or the interpreter: the bytecode handlers have no
+ * frame of their own and run on that of the interpreted function. A pc in generated code is
+ * compiled code, found by the pc. Frames are laid out as in V8's src/execution/frame-constants.h:
+ *
+ *     fp + 8    return address
+ *     fp        caller's fp
+ *     fp - 8    context; in frames that are no function's, a type, which is a Smi
+ *     fp - 16   JSFunction
+ *     fp - 24   number of arguments
+ *     fp - 32   BytecodeArray       interpreted and baseline code
+ *     fp - 40   bytecode offset     interpreted code
+ *
+ * An interpreted function is known by its BytecodeArray and not by its JSFunction: closures are
+ * young objects and move all the time, BytecodeArrays are old. The JSFunction is needed once, and
+ * is believed only if its SharedFunctionInfo leads to that very BytecodeArray. Compiled code knows
+ * its functions itself.
+ */
+#include "symbolize/v8.h"
+
+#include "symbolize/naming.h"
+#include "symbolize/v8_cache.h"
+
+#include <string.h>
+#include <time.h>
+
+enum {
+    BUILTINS_CACHED = 1 << 12, /* entries, a power of two */
+    HEADER_BYTES = 48, /* of a BytecodeArray: map, length, tables, frame and parameter size */
+    LARGE_MODULE_BYTES = 1 << 24 /* V8 alone has 20 MB of code; symbols of less are not searched */
+};
+
+enum builtin_kind {
+    BUILTIN_CODE,       /* named as it is */
+    BUILTIN_INTERPRETER /* on the frame of an interpreted function */
+};
+
+struct builtin {
+    uint64_t address; /* of the pc, in the module; 0: free */
+    enum builtin_kind kind;
+    frame_id frame;
+};
+
+struct v8 {
+    struct profile *profile;
+    struct module *module;
+    char version[48];
+    struct v8_heap heap;
+    struct v8_scripts *scripts;
+    struct v8_cache cache;
+    struct builtin builtins[BUILTINS_CACHED];
+    frame_id unknown;
+    struct v8_names names;
+};
+
+/* The stack that is being named. */
+struct view {
+    struct v8 *v8;
+    const struct unwound_frame *frames;
+    size_t count;
+    const struct stack_copy *stack;
+    uint64_t base; /* address of stack->data[0] */
+};
+
+struct module *v8_module(const struct space *space)
+{
+    for (size_t i = 0; i < space->segments.count; i++) {
+        struct module *module = space->segments.items[i].module;
+        if (module->v8 == MODULE_V8_UNTRIED)
+            module->v8 = module->elf && module->elf->size >= LARGE_MODULE_BYTES &&
+                                 module_has_symbol(module, "v8dbg_SmiTag")
+                             ? MODULE_V8_PRESENT
+                             : MODULE_V8_ABSENT;
+        if (module->v8 == MODULE_V8_PRESENT)
+            return module;
+    }
+    return NULL;
+}
+
+static frame_id add_named_frame(struct v8 *v8, const char *name, enum frame_kind kind)
+{
+    return profile_add_frame(
+        v8->profile, &(struct frame){.function = strings_intern(&v8->profile->strings, name),
+                                     .module = v8->module->index,
+                                     .kind = kind});
+}
+
+struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, struct error *err)
+{
+    struct v8 *v8 = xcalloc(1, sizeof *v8);
+    struct v8_layout *layout = &v8->heap.layout;
+    if (v8_layout_read(module->elf, layout, err)) {
+        free(v8);
+        return NULL;
+    }
+    v8->profile = profile;
+    v8->module = module;
+    v8->heap.memory.pid = pid;
+    v8->heap.bytecode_sizes =
+        elf_file_data(module->elf, layout->bytecode_sizes, (size_t)3 * layout->bytecode_count);
+    v8->scripts = v8_scripts_new();
+    v8->unknown = add_named_frame(v8, "(unknown JavaScript)", FRAME_JAVASCRIPT);
+    snprintf(v8->version, sizeof v8->version, "%d.%d.%d.%d", layout->major, layout->minor,
+             layout->build, layout->patch);
+    return v8;
+}
+
+void v8_free(struct v8 *v8)
+{
+    if (!v8)
+        return;
+    v8_scripts_free(v8->scripts);
+    v8_cache_release(&v8->cache);
+    vec_release(&v8->names.items);
+    free(v8);
+}
+
+bool v8_bare_leaf(void *context, const struct segment *segment, uint64_t pc, uint32_t *ret_depth)
+{
+    (void)context, (void)segment, (void)pc, (void)ret_depth;
+    return false;
+}
+
+const char *v8_version(const struct v8 *v8)
+{
+    return v8->version;
+}
+
+static bool in_builtins(const struct v8 *v8, const struct segment *segment, uint64_t pc)
+{
+    return segment && segment->module == v8->module &&
+           pc - segment->bias - v8->heap.layout.blob_start < v8->heap.layout.blob_size;
+}
+
+static bool is_generated(const struct unwound_frame *frame)
+{
+    return frame->segment && module_is_generated(frame->segment->module);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* src/interpreter/interpreter-generator.cc, src/builtins/x64/builtins-x64.cc */
+static bool is_interpreter(const char *name)
+{
+    return ends_with(name, "Handler") || !strcmp(name, "Builtins_InterpreterEntryTrampoline") ||
+           !strncmp(name, "Builtins_InterpreterEnterAt", 27);
+}
+
+static const struct builtin *builtin_at(struct v8 *v8, uint64_t address)
+{
+    struct builtin *cached = &v8->builtins[hash_mix(address) & (BUILTINS_CACHED - 1)];
+    if (cached->address == address)
+        return cached;
+    struct symbol symbol;
+    bool found = module_symbol(v8->module, address, &symbol);
+    *cached = (struct builtin){.address = address};
+    cached->frame = add_named_frame(v8, found ? symbol.name : "(V8 builtin)", FRAME_RUNTIME);
+    if (found && is_interpreter(symbol.name))
+        cached->kind = BUILTIN_INTERPRETER;
+    return cached;
+}
+
+/* A word of the frame of frames[index], from the copy or, beyond it, from the process. */
+static bool frame_word(struct view *view, size_t index, int offset, uint64_t *ret_word)
+{
+    uint64_t fp = view->frames[index].fp;
+    uint64_t at = fp + (uint64_t)(int64_t)offset - view->base;
+    if (!fp || fp % 8)
+        return false;
+    if (view->stack->size >= 8 && at <= view->stack->size - 8) {
+        memcpy(ret_word, view->stack->data + at, sizeof *ret_word);
+        return true;
+    }
+    /* Beyond the copy the frame may have changed since; its return address shows most of that. */
+    uint64_t words[2];
+    if (index + 1 == view->count || !v8_word(&view->v8->heap, fp + 8, &words[0]) ||
+        words[0] - 1 != view->frames[index + 1].pc ||
+        !v8_word(&view->v8->heap, fp + (uint64_t)(int64_t)offset, &words[1]))
+        return false;
+    *ret_word = words[1];
+    return true;
+}
+
+/* Whether a frame in V8's code is a function's. */
+static bool is_function_frame(struct view *view, size_t index)
+{
+    const struct v8_layout *layout = &view->v8->heap.layout;
+    uint64_t context, function;
+    return frame_word(view, index, layout->frame_context, &context) &&
+           frame_word(view, index, layout->frame_function, &function) && v8_is_object(context) &&
+           v8_is_object(function);
+}
+
+static bool bytecodes_of_frame(struct view *view, size_t index, uint64_t *ret_array)
+{
+    return frame_word(view, index, view->v8->heap.layout.frame_bytecode_array, ret_array) &&
+           v8_is_object(*ret_array);
+}
+
+/* One of an object's first fields is this word. */
+static bool holds(struct v8_heap *heap, uint64_t object, uint64_t word)
+{
+    uint64_t first, second;
+    return v8_is_object(object) && v8_field(heap, object, 8, &first) &&
+           v8_field(heap, object, 16, &second) && (first == word || second == word);
+}
+
+/*
+ * A SharedFunctionInfo has its bytecodes itself, in an InterpreterData, or in its baseline code,
+ * which again has them itself or in an InterpreterData (src/objects/shared-function-info.h).
+ */
+static bool leads_to(struct v8_heap *heap, uint64_t shared, uint64_t bytecodes)
+{
+    uint64_t data, of_code;
+    if (!v8_field(heap, shared, heap->layout.shared_data, &data))
+        return false;
+    if (data == bytecodes || holds(heap, data, bytecodes))
+        return true;
+    return v8_type(heap, data) == heap->layout.code &&
+           v8_field(heap, data, heap->layout.code_deoptimization, &of_code) &&
+           (of_code == bytecodes || holds(heap, of_code, bytecodes));
+}
+
+static bool is_js_function(struct v8_heap *heap, uint64_t object)
+{
+    uint16_t type = v8_type(heap, object);
+    return type != V8_NO_TYPE && type >= heap->layout.js_function.first &&
+           type <= heap->layout.js_function.last;
+}
+
+static bool learn_from(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t function)
+{
+    struct v8_heap *heap = &v8->heap;
+    uint64_t shared;
+    return v8_is_object(function) && is_js_function(heap, function) &&
+           v8_field(heap, function, heap->layout.function_shared, &shared) &&
+           v8_type(heap, shared) == heap->layout.shared_function_info &&
+           leads_to(heap, shared, bytecodes->array) &&
+           v8_function_read(heap, v8->scripts, &v8->profile->strings, shared, &bytecodes->function);
+}
+
+/* By the function in the sample's frame; if that has moved, by the one that stands there now. */
+static bool learn_function(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
+{
+    struct v8 *v8 = view->v8;
+    const struct v8_layout *layout = &v8->heap.layout;
+    uint64_t fp = view->frames[index].fp, function, now;
+    if (frame_word(view, index, layout->frame_function, &function) &&
+        learn_from(v8, bytecodes, function))
+        return true;
+    return v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_bytecode_array, &now) &&
+           now == bytecodes->array &&
+           v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
+           learn_from(v8, bytecodes, function);
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The function of a BytecodeArray, learnt if need be; NULL: it can't be told. */
+static struct v8_bytecodes *function_of_bytecodes(struct view *view, size_t index, uint64_t array)
+{
+    struct v8 *v8 = view->v8;
+    struct v8_bytecodes *bytecodes = v8_cache_bytecodes(&v8->cache, array);
+    struct v8_entry *entry = &bytecodes->entry;
+    if (entry->known)
+        return bytecodes;
+    v8_cache_renew(&v8->cache, entry);
+    entry->identity_address = array - V8_HEAP_OBJECT_TAG;
+    entry->identity_size = HEADER_BYTES;
+    entry->proven_ns = clock_ns();
+    entry->known =
+        v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array &&
+        remote_read(&v8->heap.memory, entry->identity_address, entry->identity, HEADER_BYTES) &&
+        learn_function(view, index, bytecodes);
+    return entry->known ? bytecodes : NULL;
+}
+
+static struct v8_named named_frame(struct v8 *v8, const struct v8_function *function,
+                                   enum code_tier tier, uint32_t position)
+{
+    struct v8_named named = {0};
+    uint32_t column;
+    named.frame = profile_add_frame(v8->profile, &(struct frame){.function = function->name,
+                                                                 .file = function->file,
+                                                                 .line = function->line,
+                                                                 .column = function->column,
+                                                                 .script = function->script_id,
+                                                                 .kind = FRAME_JAVASCRIPT,
+                                                                 .tier = tier});
+    if (position == V8_NO_POSITION || !v8_script_position(&v8->heap, v8->scripts, function->script,
+                                                          position, &named.line, &column))
+        named.line = 0;
+    return named;
+}
+
+static void append(struct v8 *v8, struct v8_run *run, const struct v8_named *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        vec_append(&v8->names.items, names[i]);
+    run->count += (uint32_t)count;
+}
+
+static void append_frame(struct v8 *v8, struct v8_run *run, frame_id frame)
+{
+    append(v8, run, &(struct v8_named){.frame = frame}, 1);
+}
+
+/* A function that runs bytecodes, interpreted or as baseline code. */
+static void append_bytecodes(struct v8 *v8, struct v8_run *run,
+                             const struct v8_bytecodes *bytecodes, enum code_tier tier,
+                             int32_t offset)
+{
+    uint32_t key = (uint32_t)offset << 1 | (tier == TIER_BASELINE);
+    uint32_t serial = bytecodes->entry.serial;
+    size_t count;
+    const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
+    if (!names) {
+        uint32_t position =
+            offset < 0 ? V8_NO_POSITION : v8_bytecode_position(&v8->heap, bytecodes->array, offset);
+        struct v8_named named = named_frame(v8, &bytecodes->function, tier, position);
+        v8_cache_add_place(&v8->cache, serial, key, &named, 1);
+        names = v8_cache_place(&v8->cache, serial, key, &count);
+    }
+    append(v8, run, names, count);
+}
+
+static void append_interpreted(struct view *view, size_t index, struct v8_run *run,
+                               frame_id builtin)
+{
+    struct v8 *v8 = view->v8;
+    const struct v8_layout *layout = &v8->heap.layout;
+    uint64_t array, word;
+    /* The entry's first instructions have not made the whole frame yet. */
+    if (!bytecodes_of_frame(view, index, &array) ||
+        !frame_word(view, index, layout->frame_bytecode_offset, &word) || !v8_is_smi(word)) {
+        append_frame(v8, run, builtin);
+        return;
+    }
+    struct v8_bytecodes *bytecodes = function_of_bytecodes(view, index, array);
+    int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
+    if (bytecodes)
+        append_bytecodes(v8, run, bytecodes, TIER_INTERPRETED, offset < 0 ? -1 : offset);
+    else
+        append_frame(v8, run, is_function_frame(view, index) ? v8->unknown : builtin);
+}
+
+static void append_baseline(struct view *view, size_t index, struct v8_run *run,
+                            const struct v8_compiled *compiled)
+{
+    struct v8 *v8 = view->v8;
+    uint64_t array, pc = view->frames[index].pc;
+    struct v8_bytecodes *bytecodes = NULL;
+    if (bytecodes_of_frame(view, index, &array))
+        bytecodes = function_of_bytecodes(view, index, array);
+    if (bytecodes)
+        append_bytecodes(v8, run, bytecodes, TIER_BASELINE,
+                         v8_baseline_offset(&v8->heap, &compiled->code, array, pc, index > 0));
+    else
+        append_frame(v8, run, v8->unknown);
+}
+
+static size_t names_of_sites(struct v8 *v8, const struct v8_site *sites, size_t count,
+                             enum code_tier tier, struct v8_named ret_names[LIMIT_INLINE_DEPTH])
+{
+    for (size_t i = 0; i < count; i++) {
+        struct v8_function function;
+        if (v8_function_read(&v8->heap, v8->scripts, &v8->profile->strings, sites[i].shared,
+                             &function))
+            ret_names[i] = named_frame(v8, &function, tier, sites[i].position);
+        else
+            ret_names[i] = (struct v8_named){.frame = v8->unknown};
+    }
+    return count;
+}
+
+static void append_optimised(struct view *view, size_t index, struct v8_run *run,
+                             const struct v8_compiled *compiled)
+{
+    struct v8 *v8 = view->v8;
+    uint64_t pc = view->frames[index].pc;
+    bool call = index > 0;
+    uint32_t serial = compiled->entry.serial;
+    uint32_t key = (uint32_t)(pc - compiled->code.start) << 1 | call;
+    size_t count;
+    const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
+    if (!names) {
+        struct v8_site sites[LIMIT_INLINE_DEPTH];
+        struct v8_named made[LIMIT_INLINE_DEPTH];
+        enum code_tier tier = compiled->code.kind == V8_CODE_MAGLEV ? TIER_MAGLEV : TIER_OPTIMIZED;
+        count = names_of_sites(
+            v8, sites, v8_code_sites(&v8->heap, &compiled->code, pc, call, sites), tier, made);
+        if (!count) {
+            append_frame(v8, run, v8->unknown);
+            return;
+        }
+        v8_cache_add_place(&v8->cache, serial, key, made, count);
+        names = v8_cache_place(&v8->cache, serial, key, &count);
+    }
+    append(v8, run, names, count);
+}
+
+/* Code that is not known, or was other code a moment ago, is looked for. */
+static const struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
+{
+    struct v8_code code;
+    struct v8_compiled *compiled = v8_cache_compiled(&v8->cache, pc);
+    if (compiled && compiled->entry.known)
+        return compiled;
+    if (!v8_code_find(&v8->heap, pc, &code))
+        return NULL;
+    compiled = v8_cache_add_compiled(&v8->cache, &code);
+    struct v8_entry *entry = &compiled->entry;
+    entry->identity_address = code.identity_address;
+    entry->identity_size = code.identity_size;
+    memcpy(entry->identity, code.identity, code.identity_size);
+    entry->proven_ns = clock_ns();
+    entry->known = true;
+    return compiled;
+}
+
+static void append_generated(struct view *view, size_t index, struct v8_run *run)
+{
+    struct v8 *v8 = view->v8;
+    const struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
+    if (!compiled) {
+        if (is_function_frame(view, index))
+            append_frame(v8, run, v8->unknown);
+        return;
+    }
+    switch (compiled->code.kind) {
+    case V8_CODE_BASELINE:
+        append_baseline(view, index, run, compiled);
+        break;
+    case V8_CODE_MAGLEV:
+    case V8_CODE_TURBOFAN:
+        append_optimised(view, index, run, compiled);
+        break;
+    case V8_CODE_BUILTIN: /* --interpreted-frames-native-stack has a copy for each function */
+        append_interpreted(view, index, run, add_named_frame(v8, "(V8 builtin)", FRAME_RUNTIME));
+        break;
+    case V8_CODE_REGEXP:
+        append_frame(v8, run, add_named_frame(v8, "[regexp]", FRAME_RUNTIME));
+        break;
+    case V8_CODE_WASM:
+        append_frame(v8, run, add_named_frame(v8, "[wasm]", FRAME_RUNTIME));
+        break;
+    case V8_CODE_OTHER:
+        append_frame(v8, run, add_named_frame(v8, "[V8 stub]", FRAME_RUNTIME));
+        break;
+    }
+}
+
+/* Whether a frame's name is that of its bytecodes, and not of its code alone. */
+static bool runs_bytecodes(struct v8 *v8, const struct unwound_frame *frame,
+                           const struct v8_compiled *compiled)
+{
+    if (compiled)
+        return compiled->code.kind == V8_CODE_BASELINE || compiled->code.kind == V8_CODE_BUILTIN;
+    return in_builtins(v8, frame->segment, frame->pc) &&
+           builtin_at(v8, frame->pc - frame->segment->bias)->kind == BUILTIN_INTERPRETER;
+}
+
+/* The entries that the frames' names stand on, as far as they are there. */
+static size_t gather_entries(struct view *view, struct v8_entry *entries[2 * LIMIT_STACK_FRAMES])
+{
+    struct v8 *v8 = view->v8;
+    size_t count = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct unwound_frame *frame = &view->frames[i];
+        struct v8_compiled *compiled =
+            is_generated(frame) ? v8_cache_compiled(&v8->cache, frame->pc) : NULL;
+        struct v8_bytecodes *bytecodes = NULL;
+        uint64_t array;
+        if (runs_bytecodes(v8, frame, compiled) && bytecodes_of_frame(view, i, &array))
+            bytecodes = v8_cache_find_bytecodes(&v8->cache, array);
+        if (compiled)
+            entries[count++] = &compiled->entry;
+        if (bytecodes)
+            entries[count++] = &bytecodes->entry;
+    }
+    return count;
+}
+
+const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *frames,
+                                     size_t count, const struct stack_copy *stack)
+{
+    struct v8_entry *entries[2 * LIMIT_STACK_FRAMES];
+    struct view view = {v8, frames, count, stack, count ? frames[0].sp : 0};
+    v8_cache_trim(&v8->cache);
+    v8->names.items.count = 0;
+    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), clock_ns());
+    for (size_t i = 0; i < count; i++) {
+        struct v8_run *run = &v8->names.runs[i];
+        *run = (struct v8_run){.first = (uint32_t)v8->names.items.count};
+        if (in_builtins(v8, frames[i].segment, frames[i].pc)) {
+            const struct builtin *builtin = builtin_at(v8, frames[i].pc - frames[i].segment->bias);
+            if (builtin->kind == BUILTIN_INTERPRETER)
+                append_interpreted(&view, i, run, builtin->frame);
+            else
+                append_frame(v8, run, builtin->frame);
+        } else if (is_generated(&frames[i])) {
+            append_generated(&view, i, run);
+        }
+    }
+    return &v8->names;
+}

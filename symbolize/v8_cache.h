@@ -1,0 +1,84 @@
+/*
+ * v8_cache.h - what was learnt of V8's functions and code, and the proof that it still holds.
+ *
+ * Internal to v8.c. An interpreted function is known by its BytecodeArray, compiled code by the
+ * range of its instructions. Each entry remembers some bytes of the process that no other function
+ * has in the same place (its header with the addresses of its tables); they are compared again, all
+ * entries of a stack in one read, when some milliseconds have passed. Bounded: a cache that is full
+ * is emptied.
+ */
+#ifndef MEMPROF_SYMBOLIZE_V8_CACHE_H
+#define MEMPROF_SYMBOLIZE_V8_CACHE_H
+
+#include "core/alloc.h"
+#include "core/hash.h"
+#include "symbolize/v8.h"
+#include "symbolize/v8_code.h"
+#include "symbolize/v8_function.h"
+
+struct v8_entry {
+    uint32_t serial;    /* never used twice: what is remembered by it goes stale by itself */
+    bool known;         /* false: nothing could be learnt, or it is not true any more */
+    uint64_t proven_ns; /* CLOCK_MONOTONIC, when its identity was last compared */
+    uint64_t identity_address;
+    uint8_t identity[V8_CODE_IDENTITY];
+    uint8_t identity_size;
+};
+
+struct v8_bytecodes { /* an interpreted function */
+    struct v8_entry entry;
+    uint64_t array; /* the BytecodeArray, tagged */
+    struct v8_function function;
+};
+
+struct v8_compiled {
+    struct v8_entry entry;
+    struct v8_code code;
+};
+
+/* The names of one place in one function. */
+struct v8_place {
+    uint32_t serial;       /* of the entry; 0: free */
+    uint32_t key;          /* offset, tier and whether it is a call */
+    uint32_t first, count; /* in v8_cache.names */
+};
+
+enum { V8_PLACES = 1 << 13 }; /* a power of two */
+
+struct v8_cache {
+    vec(struct v8_bytecodes *) bytecodes; /* owned */
+    struct hash_index bytecodes_index;
+    vec(struct v8_compiled *) compiled; /* owned, sorted by start, not overlapping */
+    struct v8_place places[V8_PLACES];  /* direct-mapped */
+    vec(struct v8_named) names;
+    uint32_t serials;
+};
+
+void v8_cache_release(struct v8_cache *cache);
+/* NULL if it was not seen. */
+struct v8_bytecodes *v8_cache_find_bytecodes(const struct v8_cache *cache, uint64_t array);
+/* The entry of a BytecodeArray; a new one is not `known` yet. */
+struct v8_bytecodes *v8_cache_bytecodes(struct v8_cache *cache, uint64_t array);
+/* The code that was seen at pc; NULL if there is none. */
+struct v8_compiled *v8_cache_compiled(const struct v8_cache *cache, uint64_t pc);
+/* Adds code in place of what it overlaps. */
+struct v8_compiled *v8_cache_add_compiled(struct v8_cache *cache, const struct v8_code *code);
+/* Once more of use for something else: what hangs on it is forgotten. */
+void v8_cache_renew(struct v8_cache *cache, struct v8_entry *entry);
+/* Frees entries when there are too many of them. Not while a stack is being named. */
+void v8_cache_trim(struct v8_cache *cache);
+
+/* The names of a place, NULL if they are not known; valid until the next v8_cache_add_place. */
+const struct v8_named *v8_cache_place(const struct v8_cache *cache, uint32_t serial, uint32_t key,
+                                      size_t *ret_count);
+void v8_cache_add_place(struct v8_cache *cache, uint32_t serial, uint32_t key,
+                        const struct v8_named *names, size_t count);
+
+/*
+ * Compares the identity of those of the entries that are known and were not proven for some
+ * milliseconds. One that has changed is not `known` any more.
+ */
+void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entries, size_t count,
+                    uint64_t now_ns);
+
+#endif
