@@ -16,7 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_MS = 100, DRAIN_DELAY_NS = 5000000, CHILDREN_ACCOUNT_NS = 1000000000 };
+enum {
+    STEP_MS = 100,
+    PROMPT_STEP_MS = 10, /* where a collector moves what names are read from */
+    DRAIN_DELAY_NS = 5000000,
+    ACCOUNT_NS = 100000000,
+    CHILDREN_ACCOUNT_NS = 1000000000
+};
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -115,9 +121,10 @@ static uint64_t accounted_ns(const struct session *session)
 static void read_cpu_time(struct session *session, bool last)
 {
     uint64_t now_ns = monotonic_ns();
-    if (session->options.children && !last && now_ns < session->next_account_ns)
+    if (!last && now_ns < session->next_account_ns)
         return;
-    session->next_account_ns = now_ns + CHILDREN_ACCOUNT_NS;
+    session->next_account_ns =
+        now_ns + (session->options.children ? CHILDREN_ACCOUNT_NS : ACCOUNT_NS);
     if (target_cpu_time(&session->target, session->options.children, &session->last_user_s,
                         &session->last_system_s))
         return;
@@ -221,7 +228,8 @@ static void drain(struct session *session, uint64_t until_ns)
 
 bool session_step(struct session *session)
 {
-    sampler_wait(session->sampler, session->target.pidfd, STEP_MS);
+    int step_ms = recorder_is_prompt(session->recorder) ? PROMPT_STEP_MS : STEP_MS;
+    sampler_wait(session->sampler, session->target.pidfd, step_ms);
     /* What is newer may still be on its way into another CPU's ring. */
     drain(session, monotonic_ns() - DRAIN_DELAY_NS);
     bool alive = target_alive(&session->target);

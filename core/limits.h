@@ -56,8 +56,10 @@ enum {
     LIMIT_SOURCE_LINE_BYTES = 1 << 10, /* what is shown of one */
 
     /* Generated code: perf maps and jitdumps. */
-    LIMIT_GENERATED_BYTES = 1 << 30,  /* one function; runtimes name whole regions, too */
-    LIMIT_CODE_LINES_BYTES = 1 << 20, /* the line table of one function */
+    LIMIT_SCRIPT_LINES = 1 << 22,      /* of all scripts whose lines are kept */
+    LIMIT_SCRIPT_CHARACTERS = 1 << 29, /* of a script; V8 has no longer strings */
+    LIMIT_GENERATED_BYTES = 1 << 30,   /* one function; runtimes name whole regions, too */
+    LIMIT_CODE_LINES_BYTES = 1 << 20,  /* the line table of one function */
 
     /* Files. */
     LIMIT_LINE_BYTES = 1 << 24,  /* one line of a log; V8's hold the sources of scripts */

@@ -1,6 +1,6 @@
 #include "output/escape.h"
 
-#include "output/utf8.h"
+#include "core/utf8.h"
 
 static bool is_harmless(uint32_t character)
 {

@@ -11,7 +11,7 @@
 
 #include "core/limits.h"
 #include "output/digits.h"
-#include "output/utf8.h"
+#include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 
 #include "core/limits.h"
 #include "output/digits.h"
-#include "output/utf8.h"
+#include "core/utf8.h"
 #include "output/v8log_code.h"
 
 #include <inttypes.h>

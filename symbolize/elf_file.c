@@ -268,17 +268,29 @@ bool elf_file_section(struct elf_file *file, const char *name, struct elf_sectio
     return false;
 }
 
-const uint8_t *elf_file_code(const struct elf_file *file, uint64_t address, size_t size)
+static const uint8_t *bytes_at(const struct elf_file *file, uint64_t address, size_t size,
+                               bool executable)
 {
     for (size_t i = 0; file->image && i < file->loads.count; i++) {
         const struct elf_load *load = &file->loads.items[i];
         uint64_t into = address - load->vaddr, at;
-        if (load->executable && address >= load->vaddr && into < load->file_size &&
-            size <= load->file_size - into && !__builtin_add_overflow(load->offset, into, &at) &&
-            at <= file->image_size && size <= file->image_size - at)
+        if ((load->executable || !executable) && address >= load->vaddr &&
+            into < load->file_size && size <= load->file_size - into &&
+            !__builtin_add_overflow(load->offset, into, &at) && at <= file->image_size &&
+            size <= file->image_size - at)
             return file->image + at;
     }
     return NULL;
+}
+
+const uint8_t *elf_file_code(const struct elf_file *file, uint64_t address, size_t size)
+{
+    return bytes_at(file, address, size, true);
+}
+
+const uint8_t *elf_file_data(const struct elf_file *file, uint64_t address, size_t size)
+{
+    return bytes_at(file, address, size, false);
 }
 
 bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint64_t *ret_vaddr)

@@ -64,6 +64,9 @@ bool elf_file_section(struct elf_file *file, const char *name, struct elf_sectio
  */
 const uint8_t *elf_file_code(const struct elf_file *file, uint64_t address, size_t size);
 
+/* The same for data as well as code, as it is in the file. */
+const uint8_t *elf_file_data(const struct elf_file *file, uint64_t address, size_t size);
+
 /* The ELF virtual address of a file offset, by the PT_LOADs; false when none covers it. */
 bool elf_file_vaddr_of_offset(const struct elf_file *file, uint64_t offset, uint64_t *ret_vaddr);
 

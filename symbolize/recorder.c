@@ -24,26 +24,10 @@
 #include "core/reorder.h"
 #include "core/tid_map.h"
 #include "symbolize/jit_names.h"
-#include "symbolize/unwind.h"
+#include "symbolize/process.h"
+#include "symbolize/stacks.h"
 
-#include <string.h>
-#include <time.h>
-
-enum {
-    FRAME_CACHE = 1 << 13, /* entries, a power of two */
-    PROCESSES_KEPT = 512,  /* ended ones included: their threads' RECORD_TIME comes last */
-    REORDER_US = 500000    /* waits are told some 200 ms after their beginning */
-};
-
-struct process {
-    uint32_t pid;
-    bool ended;         /* its main thread has */
-    uint64_t lost_seen; /* quality.lost when the mappings were last read */
-    uint64_t read_ns;
-    uint64_t read_again_ns; /* with mappings_on_demand: not before */
-    struct space space;
-    struct jit_names *jit; /* NULL: none of its code seen was generated */
-};
+enum { REORDER_US = 500000 }; /* waits are told some 200 ms after their beginning */
 
 struct thread_state {
     uint32_t pid, tid;
@@ -58,20 +42,12 @@ struct thread_state {
     size_t cpus;         /* of them with any running time */
 };
 
-struct cached_frame {
-    uint64_t pc;
-    uint32_t generation; /* of the space; 0: free */
-    uint32_t names;      /* generation of the names of generated code; 0: it is other code */
-    frame_id frame;
-};
-
 struct recorder {
     struct profile *profile;
-    struct modules *modules;
     struct recorder_options options;
-    struct unwinder *unwinder;
+    struct processes processes;
+    struct stacks *stacks;
     metric_id cpu;
-    vec(struct process *) processes;
     struct tid_map threads; /* of struct thread_state */
     struct reorder reorder; /* with options.wall */
     int64_t pool_ns;        /* running time of ended threads without a tick */
@@ -83,10 +59,6 @@ struct recorder {
     uint64_t forked;     /* threads created since the start */
     uint64_t ended;      /* threads whose RECORD_TIME came */
     uint64_t exit_ticks; /* charged to the creation and end of threads */
-    struct cached_frame *frame_cache;
-    frame_lines lines; /* of generated code */
-    struct unwound_frame unwound[LIMIT_STACK_FRAMES];
-    frame_id frames[LIMIT_STACK_FRAMES + LIMIT_KERNEL_FRAMES];
 };
 
 struct recorder *recorder_new(struct profile *profile, struct modules *modules,
@@ -94,97 +66,39 @@ struct recorder *recorder_new(struct profile *profile, struct modules *modules,
 {
     struct recorder *recorder = xcalloc(1, sizeof *recorder);
     recorder->profile = profile;
-    recorder->modules = modules;
+    recorder->processes =
+        (struct processes){.modules = modules, .mappings_on_demand = options->mappings_on_demand};
     recorder->options = *options;
-    recorder->unwinder = unwinder_new(options->arch);
+    recorder->stacks = stacks_new(profile, &recorder->processes, options->arch);
     recorder->cpu = profile_add_metric(profile, "cpu", "ticks");
-    recorder->frame_cache = xcalloc(FRAME_CACHE, sizeof *recorder->frame_cache);
     return recorder;
-}
-
-/*
- * Its code is another program's from now on, or nobody's. At its end at the latest: ended processes
- * are kept, their open files must not be.
- */
-static void process_forget_code(struct process *process)
-{
-    if (process->jit)
-        jit_names_finish(process->jit, &process->space);
-    jit_names_free(process->jit);
-    process->jit = NULL;
-}
-
-static void process_free(struct process *process)
-{
-    jit_names_free(process->jit);
-    space_release(&process->space);
-    free(process);
 }
 
 void recorder_free(struct recorder *recorder)
 {
     if (!recorder)
         return;
-    for (size_t i = 0; i < recorder->processes.count; i++)
-        process_free(recorder->processes.items[i]);
-    unwinder_free(recorder->unwinder);
-    vec_release(&recorder->processes);
+    stacks_free(recorder->stacks);
+    processes_release(&recorder->processes);
     tid_map_release(&recorder->threads, free);
     reorder_release(&recorder->reorder);
-    free(recorder->frame_cache);
-    vec_release(&recorder->lines);
     free(recorder);
-}
-
-/* Processes are few but for --children, and the last one asked for is at the end. */
-static struct process *process_find(struct recorder *recorder, uint32_t pid)
-{
-    struct process **items = recorder->processes.items;
-    for (size_t i = recorder->processes.count; i-- > 0;) {
-        if (items[i]->pid == pid) {
-            struct process *found = items[i];
-            items[i] = items[recorder->processes.count - 1];
-            return items[recorder->processes.count - 1] = found;
-        }
-    }
-    return NULL;
-}
-
-static void forget_ended(struct recorder *recorder)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < recorder->processes.count; i++) {
-        struct process *process = recorder->processes.items[i];
-        if (process->ended)
-            process_free(process);
-        else
-            recorder->processes.items[kept++] = process;
-    }
-    recorder->processes.count = kept;
-}
-
-static struct process *process_get(struct recorder *recorder, uint32_t pid)
-{
-    struct process *process = process_find(recorder, pid);
-    if (process)
-        return process;
-    if (recorder->processes.count >= PROCESSES_KEPT)
-        forget_ended(recorder);
-    if (recorder->processes.count >= LIMIT_PROCESSES)
-        return NULL;
-    process = xcalloc(1, sizeof *process);
-    process->pid = pid;
-    space_init(&process->space, recorder->modules, (pid_t)pid);
-    vec_append(&recorder->processes, process);
-    return process;
 }
 
 int recorder_read_mappings(struct recorder *recorder, pid_t pid, struct error *err)
 {
-    struct process *process = process_get(recorder, (uint32_t)pid);
+    struct process *process = process_get(&recorder->processes, (uint32_t)pid);
     if (!process)
         return error_set(err, ERROR_LIMIT, "more processes than can be followed");
-    return space_read(&process->space, recorder->modules, err);
+    return space_read(&process->space, recorder->processes.modules, err);
+}
+
+bool recorder_is_prompt(const struct recorder *recorder)
+{
+    for (size_t i = 0; i < recorder->processes.items.count; i++)
+        if (recorder->processes.items.items[i]->v8)
+            return true;
+    return false;
 }
 
 uint64_t recorder_ticks(const struct recorder *recorder)
@@ -202,100 +116,6 @@ static struct thread_state *thread_get(struct recorder *recorder, uint32_t pid, 
     thread->tid = tid;
     tid_map_put(&recorder->threads, tid, thread);
     return thread;
-}
-
-static frame_id frame_of_kernel(struct recorder *recorder, uint64_t address)
-{
-    return profile_add_frame(recorder->profile,
-                             &(struct frame){.address = address, .kind = FRAME_KERNEL});
-}
-
-static frame_id frame_of_user(struct recorder *recorder, struct process *process,
-                              const struct unwound_frame *unwound, uint64_t time_ns)
-{
-    uint64_t pc = unwound->pc;
-    struct cached_frame *cached = &recorder->frame_cache[hash_mix(pc) & (FRAME_CACHE - 1)];
-    if (cached->pc == pc && cached->generation == process->space.generation &&
-        (!cached->names || (process->jit && cached->names == jit_names_generation(process->jit))))
-        return cached->frame;
-    struct frame frame = {.kind = FRAME_UNKNOWN};
-    const struct module *module = unwound->segment ? unwound->segment->module : NULL;
-    if (module) {
-        frame.module = module->index;
-        frame.address = pc - unwound->segment->bias;
-        frame.kind = module_is_generated(module) ? FRAME_UNKNOWN : FRAME_NATIVE;
-    }
-    *cached = (struct cached_frame){.pc = pc, .generation = process->space.generation};
-    if (module && module_is_generated(module)) {
-        if (!process->jit)
-            process->jit = jit_names_new(recorder->profile, &recorder->lines, process->space.pid);
-        cached->frame = jit_names_frame(process->jit, &process->space, pc, &frame, time_ns);
-        cached->names = jit_names_generation(process->jit);
-    } else {
-        cached->frame = profile_add_frame(recorder->profile, &frame);
-    }
-    return cached->frame;
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/*
- * Without records of mappings, a stack that leads out of the known ones tells of a new one. Some
- * lead nowhere for other reasons: reading takes a hundredth of the time at most. False: not now.
- */
-static bool read_on_demand(struct recorder *recorder, struct process *process)
-{
-    enum { TIMES_COST = 100 };
-    uint64_t now_ns = clock_ns();
-    if (now_ns < process->read_again_ns)
-        return false;
-    space_read(&process->space, recorder->modules, NULL);
-    uint64_t done_ns = clock_ns();
-    process->read_ns = done_ns;
-    process->read_again_ns = done_ns + TIMES_COST * (done_ns - now_ns);
-    return true;
-}
-
-static enum unwind_end unwind(struct recorder *recorder, struct process *process,
-                              const struct record *record, size_t *ret_count)
-{
-    struct registers registers;
-    struct stack_copy stack = {record->sample.stack, record->sample.stack_bytes,
-                               record->sample.stack_cut};
-    arch_registers_from_perf(recorder->options.arch, record->sample.registers, &registers);
-    for (bool again = recorder->options.mappings_on_demand;; again = false) {
-        enum unwind_end end = unwinder_run(recorder->unwinder, &process->space, record->tid,
-                                           &registers, &stack, recorder->unwound, ret_count);
-        bool astray = end == UNWIND_BROKEN || !*ret_count || !recorder->unwound[0].segment;
-        if (!again || !astray || !read_on_demand(recorder, process))
-            return end;
-    }
-}
-
-/* The frames of a sample into recorder->frames, innermost first. */
-static size_t gather_frames(struct recorder *recorder, struct process *process,
-                            const struct record *record)
-{
-    struct quality *quality = &recorder->profile->quality;
-    size_t count = 0, unwound = 0;
-    for (size_t i = 0; i < record->sample.kernel_count && i < LIMIT_KERNEL_FRAMES; i++)
-        recorder->frames[count++] =
-            frame_of_kernel(recorder, record->sample.kernel_stack[i] - (i > 0));
-    if (!record->sample.registers)
-        return count;
-    enum unwind_end end = unwind(recorder, process, record, &unwound);
-    quality->truncated += end == UNWIND_TRUNCATED;
-    quality->stitched += end == UNWIND_STITCHED;
-    quality->broken += end == UNWIND_BROKEN;
-    for (size_t i = 0; i < unwound; i++)
-        recorder->frames[count++] =
-            frame_of_user(recorder, process, &recorder->unwound[i], record->time_ns);
-    return count;
 }
 
 static void append_sample(struct recorder *recorder, const struct sample *sample)
@@ -319,23 +139,6 @@ static void add_ticks(struct recorder *recorder, uint64_t ticks, thread_id threa
     recorder->ticks += ticks;
     for (; ticks; ticks--)
         append_sample(recorder, &(struct sample){time_ns / 1000, thread, node});
-}
-
-/* The mappings may be among what was lost; once a second at most, for lost records come in bursts.
- */
-static void read_again_after_loss(struct recorder *recorder, struct process *process,
-                                  uint64_t time_ns)
-{
-    enum { READ_INTERVAL_NS = 1000000000, RENEW_NS = 2000000000 };
-    uint64_t lost = recorder->profile->quality.lost;
-    /* What was mapped in the place of something else leads no stack astray. */
-    if (recorder->options.mappings_on_demand && time_ns >= process->read_ns + RENEW_NS)
-        read_on_demand(recorder, process);
-    if (process->lost_seen == lost || time_ns - process->read_ns < READ_INTERVAL_NS)
-        return;
-    process->lost_seen = lost;
-    process->read_ns = time_ns;
-    space_read(&process->space, recorder->modules, NULL);
 }
 
 /* The thread of a sample, with its name. */
@@ -365,8 +168,7 @@ static void feed_waiting(struct recorder *recorder, struct process *process,
     struct thread_state *thread = sampled_thread(recorder, record);
     uint64_t ticks = record->sample.ticks;
     if (!record->sample.repeated) {
-        size_t count = gather_frames(recorder, process, record);
-        thread->waiting_node = profile_add_stack(profile, 0, recorder->frames, count);
+        thread->waiting_node = stacks_add(recorder->stacks, process, record, 0);
     }
     if (!ticks)
         return;
@@ -388,13 +190,13 @@ static void feed_sample(struct recorder *recorder, const struct record *record)
 {
     /* What a thread waited is told after its end, too, and that revives no process. */
     bool repeated = record->sample.waiting && record->sample.repeated;
-    struct process *process =
-        repeated ? process_find(recorder, record->pid) : process_get(recorder, record->pid);
+    struct process *process = repeated ? process_find(&recorder->processes, record->pid)
+                                       : process_get(&recorder->processes, record->pid);
     if (!process)
         return;
     if (!repeated)
         process->ended = false; /* its main thread has, it has not */
-    read_again_after_loss(recorder, process, record->time_ns);
+    process_renew(&recorder->processes, process, recorder->profile->quality.lost, record->time_ns);
     if (process->jit)
         jit_names_poll(process->jit, &process->space, record->time_ns);
     if (record->sample.waiting) {
@@ -402,8 +204,7 @@ static void feed_sample(struct recorder *recorder, const struct record *record)
         return;
     }
     struct thread_state *thread = sampled_thread(recorder, record);
-    size_t count = gather_frames(recorder, process, record);
-    thread->last_node = profile_add_stack(recorder->profile, 0, recorder->frames, count);
+    thread->last_node = stacks_add(recorder->stacks, process, record, record->sample.ticks);
     thread->ticks += record->sample.ticks;
     thread->told_ns = record->time_ns;
     recorder->profile->quality.samples++;
@@ -412,9 +213,9 @@ static void feed_sample(struct recorder *recorder, const struct record *record)
 
 static void feed_map(struct recorder *recorder, const struct record *record)
 {
-    struct process *process = process_get(recorder, record->pid);
+    struct process *process = process_get(&recorder->processes, record->pid);
     if (process)
-        space_map(&process->space, recorder->modules,
+        space_map(&process->space, recorder->processes.modules,
                   &(struct mapping){record->map.start, record->map.size, record->map.file_offset,
                                     record->map.device, record->map.inode, record->map.path});
 }
@@ -424,12 +225,13 @@ static void feed_comm(struct recorder *recorder, const struct record *record)
     struct thread_state *thread = tid_map_get(&recorder->threads, record->tid);
     if (thread && thread->sampled)
         profile_add_thread(recorder->profile, record->pid, record->tid, record->comm.name);
-    struct process *process = record->comm.exec ? process_get(recorder, record->pid) : NULL;
+    struct process *process =
+        record->comm.exec ? process_get(&recorder->processes, record->pid) : NULL;
     if (process) {
         process->ended = false;
         process_forget_code(process);
-        space_clear(&process->space, recorder->modules);
-        unwinder_forget(recorder->unwinder, record->tid);
+        space_clear(&process->space, recorder->processes.modules);
+        stacks_forget_thread(recorder->stacks, record->tid);
     }
 }
 
@@ -437,28 +239,28 @@ static void feed_fork(struct recorder *recorder, const struct record *record)
 {
     recorder->forked++;
     /* The TID may have been used before, by a thread whose RECORD_TIME was lost. */
-    unwinder_forget(recorder->unwinder, record->tid);
+    stacks_forget_thread(recorder->stacks, record->tid);
     free(tid_map_take(&recorder->threads, record->tid));
     if (record->pid == record->fork.parent_pid)
         return;
-    struct process *parent = process_find(recorder, record->fork.parent_pid);
+    struct process *parent = process_find(&recorder->processes, record->fork.parent_pid);
     if (!parent)
         return;
     parent->ended = false; /* or making room for the child would drop it */
-    struct process *child = process_get(recorder, record->pid);
+    struct process *child = process_get(&recorder->processes, record->pid);
     if (!child)
         return;
     child->ended = false;
     process_forget_code(child);
     space_release(&child->space);
-    space_copy(&child->space, recorder->modules, &parent->space, (pid_t)record->pid);
+    space_copy(&child->space, recorder->processes.modules, &parent->space, (pid_t)record->pid);
 }
 
 static void feed_exit(struct recorder *recorder, const struct record *record)
 {
-    struct process *process = process_find(recorder, record->pid);
+    struct process *process = process_find(&recorder->processes, record->pid);
     recorder->exited++;
-    unwinder_forget(recorder->unwinder, record->tid);
+    stacks_forget_thread(recorder->stacks, record->tid);
     if (process && record->pid == record->tid) {
         process->ended = true;
         process_forget_code(process);
@@ -572,9 +374,9 @@ void recorder_release_samples(struct recorder *recorder, uint64_t now_us)
 
 void recorder_finish_names(struct recorder *recorder)
 {
-    for (size_t i = 0; i < recorder->processes.count; i++)
-        process_forget_code(recorder->processes.items[i]);
-    frame_lines_apply(&recorder->lines, recorder->profile, recorder->cpu);
+    for (size_t i = 0; i < recorder->processes.items.count; i++)
+        process_forget_code(recorder->processes.items.items[i]);
+    stacks_finish_lines(recorder->stacks, recorder->cpu);
 }
 
 void recorder_feed(struct recorder *recorder, const struct record *record)

@@ -56,6 +56,11 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
 void recorder_finish_names(struct recorder *recorder);
 /* Before the profile is looked at meanwhile: samples held back until now_us are put into it. */
 void recorder_release_samples(struct recorder *recorder, uint64_t now_us);
+/*
+ * Records are worth more when they are fed soon: names of JavaScript are read from objects that a
+ * collector moves.
+ */
+bool recorder_is_prompt(const struct recorder *recorder);
 /* Ticks on a CPU so far. */
 uint64_t recorder_ticks(const struct recorder *recorder);
 

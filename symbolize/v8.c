@@ -81,10 +81,10 @@ struct module *v8_module(const struct space *space)
 
 static frame_id add_named_frame(struct v8 *v8, const char *name, enum frame_kind kind)
 {
-    return profile_add_frame(
-        v8->profile, &(struct frame){.function = strings_intern(&v8->profile->strings, name),
-                                     .module = v8->module->index,
-                                     .kind = kind});
+    struct frame frame = {.function = strings_intern(&v8->profile->strings, name), .kind = kind};
+    if (kind == FRAME_RUNTIME)
+        frame.module = v8->module->index;
+    return profile_add_frame(v8->profile, &frame);
 }
 
 struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, struct error *err)

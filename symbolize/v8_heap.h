@@ -2,8 +2,8 @@
  * v8_heap.h - objects on V8's heap, read from outside and checked.
  *
  * Everything here may be garbage: the process runs on, and its collector moves objects while they
- * are read. So an object is believed only if the map of its map is the map of maps, its type is
- * the one expected, and what it holds lies within bounds. No address is computed past 2^47.
+ * are read. So an object is believed only if its map is one, which the map of maps proves, its type
+ * is the one expected, and what it holds lies within bounds.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_HEAP_H
 #define MEMPROF_SYMBOLIZE_V8_HEAP_H
@@ -13,17 +13,9 @@
 
 enum { V8_NO_TYPE = 0xffff }; /* no instance type */
 
-struct v8_map_type {
-    uint64_t map; /* tagged */
-    uint16_t type;
-};
-
 struct v8_heap {
     struct v8_layout layout;
     struct remote_memory memory;
-    uint64_t meta_map; /* the map of maps, tagged, once it was seen; there are as many as
-                          isolates and contexts, so it is a hint */
-    struct v8_map_type types[256]; /* maps seen, by hash of their address */
     const uint8_t *bytecode_sizes; /* layout.bytecode_count each for 1, 2 and 4 bytes; owned by
                                       the executable's elf_file; NULL: unknown */
 };
@@ -38,6 +30,7 @@ static inline int32_t v8_smi(uint64_t word)
     return (int32_t)(word >> V8_SMI_SHIFT);
 }
 
+/* A tagged pointer to where user memory can be. */
 static inline bool v8_is_object(uint64_t word)
 {
     return (word & V8_TAG_MASK) == V8_HEAP_OBJECT_TAG && word < (uint64_t)1 << 47 && word > 4096;
@@ -45,21 +38,10 @@ static inline bool v8_is_object(uint64_t word)
 
 /* One word at an address; false if it can't be read. */
 bool v8_word(struct v8_heap *heap, uint64_t address, uint64_t *ret_word);
-/* One field of an object given by its tagged pointer. */
+/* One field of an object given by its tagged pointer; false if that is none. */
 bool v8_field(struct v8_heap *heap, uint64_t object, unsigned offset, uint64_t *ret_word);
 /* The instance type of the object that a tagged pointer leads to; V8_NO_TYPE if it is none. */
 uint16_t v8_type(struct v8_heap *heap, uint64_t object);
-/* The instance type that a map (tagged) gives its objects; V8_NO_TYPE if it is no map. */
-uint16_t v8_type_of_map(struct v8_heap *heap, uint64_t map);
-/* Maps may have become something else: forgets what was learnt of them. */
-void v8_heap_forget(struct v8_heap *heap);
-/*
- * A string's text in UTF-8, at most `limit` bytes of it with "…" for what is more, NUL-terminated,
- * owned by the caller; NULL if it is no string. Cons, sliced, thin and external ones included.
- */
-char *v8_string(struct v8_heap *heap, uint64_t object, size_t limit);
-/* Whether a heap string's UTF-8 text is empty; also true for what is no string. */
-bool v8_string_is_empty(struct v8_heap *heap, uint64_t object);
 /* The length of a FixedArray (or a trusted one) and one of its elements; false if it is none. */
 bool v8_array_length(struct v8_heap *heap, uint64_t array, uint32_t *ret_length);
 bool v8_array_item(struct v8_heap *heap, uint64_t array, uint32_t index, uint64_t *ret_word);

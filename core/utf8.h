@@ -2,8 +2,8 @@
  * utf8.h - one step of a strict UTF-8 decoder, for what must be valid text when it goes out, and
  * of an encoder.
  */
-#ifndef MEMPROF_OUTPUT_UTF8_H
-#define MEMPROF_OUTPUT_UTF8_H
+#ifndef MEMPROF_CORE_UTF8_H
+#define MEMPROF_CORE_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>
