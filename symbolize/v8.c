@@ -365,7 +365,7 @@ static void append_baseline(struct view *view, size_t index, struct v8_run *run,
         bytecodes = function_of_bytecodes(view, index, array);
     if (bytecodes)
         append_bytecodes(v8, run, bytecodes, TIER_BASELINE,
-                         v8_baseline_offset(&v8->heap, &compiled->code, array, pc, index > 0));
+                         v8_baseline_offset(&v8->heap, &compiled->code, array, pc));
     else
         append_frame(v8, run, v8->unknown);
 }
