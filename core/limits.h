@@ -60,6 +60,9 @@ enum {
     LIMIT_SCRIPT_CHARACTERS = 1 << 29, /* of a script; V8 has no longer strings */
     LIMIT_GENERATED_BYTES = 1 << 30,   /* one function; runtimes name whole regions, too */
     LIMIT_CODE_LINES_BYTES = 1 << 20,  /* the line table of one function */
+    LIMIT_V8_CODE_BYTES = 1 << 24,     /* one function's instructions; V8 itself stops far below */
+    LIMIT_V8_SCAN_BYTES = 1 << 20,     /* looked back from a pc for the head of its code */
+    LIMIT_V8_TABLE_BYTES = 1 << 22,    /* one of V8's tables, or one function's bytecodes */
 
     /* Files. */
     LIMIT_LINE_BYTES = 1 << 24,  /* one line of a log; V8's hold the sources of scripts */

@@ -122,8 +122,9 @@ struct v8 *process_v8(struct process *process, struct profile *profile)
         return process->v8;
     process->v8 = v8_new(profile, module, process->space.pid, &err);
     /* The first one's stands for all. */
-    if (!profile->quality.v8)
-        profile->quality.v8 =
-            strings_intern(&profile->strings, process->v8 ? v8_version(process->v8) : err.text);
+    if (process->v8 && !profile->quality.v8)
+        profile->quality.v8 = strings_intern(&profile->strings, v8_version(process->v8));
+    if (!process->v8 && !profile->quality.note)
+        profile->quality.note = strings_intern(&profile->strings, err.text);
     return process->v8;
 }

@@ -21,6 +21,7 @@
 #include "symbolize/v8.h"
 
 #include "symbolize/naming.h"
+#include "symbolize/symbols.h"
 #include "symbolize/v8_cache.h"
 
 #include <string.h>
@@ -70,7 +71,7 @@ struct module *v8_module(const struct space *space)
         struct module *module = space->segments.items[i].module;
         if (module->v8 == MODULE_V8_UNTRIED)
             module->v8 = module->elf && module->elf->size >= LARGE_MODULE_BYTES &&
-                                 module_has_symbol(module, "v8dbg_SmiTag")
+                                 symbols_file_has(module->elf, "v8dbg_SmiTag")
                              ? MODULE_V8_PRESENT
                              : MODULE_V8_ABSENT;
         if (module->v8 == MODULE_V8_PRESENT)
@@ -365,7 +366,7 @@ static void append_baseline(struct view *view, size_t index, struct v8_run *run,
         bytecodes = function_of_bytecodes(view, index, array);
     if (bytecodes)
         append_bytecodes(v8, run, bytecodes, TIER_BASELINE,
-                         v8_baseline_offset(&v8->heap, &compiled->code, array, pc, index > 0));
+                         v8_baseline_offset(&v8->heap, &compiled->code, array, pc));
     else
         append_frame(v8, run, v8->unknown);
 }
@@ -492,6 +493,17 @@ static size_t gather_entries(struct view *view, struct v8_entry *entries[2 * LIM
     return count;
 }
 
+static void count_frames(struct v8 *v8)
+{
+    struct profile *profile = v8->profile;
+    for (size_t i = 0; i < v8->names.items.count; i++) {
+        frame_id frame = v8->names.items.items[i].frame;
+        profile->quality.js_frames += profile->frames.items[frame].kind == FRAME_JAVASCRIPT;
+        profile->quality.js_named += profile->frames.items[frame].kind == FRAME_JAVASCRIPT &&
+                                     frame != v8->unknown;
+    }
+}
+
 const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *frames,
                                      size_t count, const struct stack_copy *stack)
 {
@@ -513,5 +525,6 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
             append_generated(&view, i, run);
         }
     }
+    count_frames(v8);
     return &v8->names;
 }

@@ -27,10 +27,10 @@ struct v8_code {
     enum v8_code_kind kind;
     uint64_t start, size;               /* of the instructions */
     uint64_t object;                    /* the Code, tagged */
-    uint64_t deoptimization, positions; /* its fields, tagged; 0: none */
+    uint64_t deoptimization, positions; /* its fields, tagged, as they were when it was read */
     /*
-     * What proves later that the same code is still there: these bytes at this address. They hold
-     * the addresses of its deoptimisation data and positions.
+     * What proves later that the same code is still there: these bytes at this address, the head
+     * of its instructions. It holds the address of the Code, or is the Code itself.
      */
     uint64_t identity_address;
     uint8_t identity[V8_CODE_IDENTITY];
@@ -46,6 +46,8 @@ struct v8_site {
 
 /* The code that an address lies in; false if none is found. */
 bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code);
+/* Reads the fields of known code again, as its tables may have moved; false: it is no more. */
+bool v8_code_renew(struct v8_heap *heap, struct v8_code *code);
 /*
  * The functions that optimised code stands for at pc, innermost inlined one first, at most
  * LIMIT_INLINE_DEPTH. `call`: pc is a return address minus one. Returns their number, 0 if they
@@ -55,10 +57,11 @@ size_t v8_code_sites(struct v8_heap *heap, const struct v8_code *code, uint64_t 
                      struct v8_site *ret_sites);
 /*
  * The offset of the bytecode that baseline code runs at pc, for v8_bytecode_position; -1 if it
- * can't be told. `bytecodes`: the BytecodeArray (tagged).
+ * can't be told. `bytecodes`: the BytecodeArray (tagged); pc is a return address minus one, or
+ * exact.
  */
 int32_t v8_baseline_offset(struct v8_heap *heap, const struct v8_code *code, uint64_t bytecodes,
-                           uint64_t pc, bool call);
+                           uint64_t pc);
 /* The position of a bytecode in a BytecodeArray (tagged); V8_NO_POSITION if it has none. */
 uint32_t v8_bytecode_position(struct v8_heap *heap, uint64_t bytecodes, int32_t offset);
 

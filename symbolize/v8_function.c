@@ -5,7 +5,7 @@
  * src/objects/scope-info.tq). The flags' bits move from version to version; what the words are
  * does not, so they are read by what they are: behind the names of the context's locals come
  *
- *     [a saved class variable]  [function name or 0, a Smi]  [inferred name]  start  end
+ *     [a saved class variable]  [function name or 0, a Smi]  [inferred name or undefined]  start  end
  *
  * and of all readings the first that ends in two positions within the script is the right one: what
  * follows the positions is no pair of Smis. From V8 13.6 on the positions stand in front.
@@ -56,8 +56,10 @@ static bool read_names(struct v8_heap *heap, const uint64_t slots[SLOTS + 4], si
         scope.name = slots[at];
         at += 2;
     }
-    if (is_string(heap, slots[at]))
-        scope.inferred = slots[at++];
+    if (v8_is_object(slots[at])) {
+        scope.inferred = is_string(heap, slots[at]) ? slots[at] : 0;
+        at++;
+    }
     if (positions) {
         if (!are_positions(slots[at], slots[at + 1]))
             return false;

@@ -14,11 +14,11 @@ bool v8_field(struct v8_heap *heap, uint64_t object, unsigned offset, uint64_t *
  * A map is an object whose own map is the map of maps, which is the map of itself. There is one for
  * each isolate or context, so its address is not a constant.
  */
-uint16_t v8_type(struct v8_heap *heap, uint64_t object)
+uint16_t v8_type_of_map(struct v8_heap *heap, uint64_t map)
 {
-    uint64_t map, map_of_map, of_that;
+    uint64_t map_of_map, of_that;
     uint16_t type;
-    if (!v8_field(heap, object, 0, &map) || !v8_is_object(map))
+    if (!v8_is_object(map))
         return V8_NO_TYPE;
     uint64_t at = map - V8_HEAP_OBJECT_TAG;
     struct memory_read reads[] = {
@@ -29,6 +29,12 @@ uint16_t v8_type(struct v8_heap *heap, uint64_t object)
         of_that != map_of_map)
         return V8_NO_TYPE;
     return type;
+}
+
+uint16_t v8_type(struct v8_heap *heap, uint64_t object)
+{
+    uint64_t map;
+    return v8_field(heap, object, 0, &map) ? v8_type_of_map(heap, map) : V8_NO_TYPE;
 }
 
 static bool is_array(const struct v8_layout *layout, uint16_t type)

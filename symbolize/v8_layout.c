@@ -35,6 +35,8 @@ static const struct constant constants[] = {
     {FIELD(fixed_array), false, {"type_FixedArray__FIXED_ARRAY_TYPE"}},
     {FIELD(trusted_fixed_array), true, {"type_TrustedFixedArray__TRUSTED_FIXED_ARRAY_TYPE"}},
     {FIELD(protected_fixed_array), true, {"type_ProtectedFixedArray__PROTECTED_FIXED_ARRAY_TYPE"}},
+    {FIELD(byte_array), false, {"type_ByteArray__BYTE_ARRAY_TYPE"}},
+    {FIELD(trusted_byte_array), true, {"type_TrustedByteArray__TRUSTED_BYTE_ARRAY_TYPE"}},
     {FIELD(first_nonstring), false, {"FirstNonstringType"}},
     {FIELD(string_encoding_mask), false, {"StringEncodingMask"}},
     {FIELD(one_byte_string), false, {"OneByteStringTag"}},
@@ -86,7 +88,8 @@ struct rule {
 /* The same in all of them. */
 #define COMMON                                                                                 \
     .resource_data = 8, .script_line_offset = 24, .script_column_offset = 32, .script_id = 64, \
-    .scope_info_data = 8, .scope_locals_slot = 2, .code_kind_mask = 15, .frame_argc = -24
+    .scope_info_data = 8, .scope_locals_slot = 2, .code_kind_mask = 15, .builtin_kind = 2,     \
+    .regexp_kind = 3, .wasm_kind = 4, .frame_argc = -24
 
 static const struct rule rules[] = {
     {13,

@@ -29,8 +29,9 @@ struct v8_layout {
     /* Instance types. */
     struct v8_type_range js_function;
     uint16_t shared_function_info, scope_info, code, instruction_stream, bytecode_array, script,
-        fixed_array, trusted_fixed_array, protected_fixed_array; /* what a version has not is 0 */
-    uint16_t first_nonstring;                                    /* types below are strings */
+        fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
+        trusted_byte_array;   /* what a version has not is 0 */
+    uint16_t first_nonstring; /* types below are strings */
     uint16_t string_encoding_mask, one_byte_string, string_representation_mask, seq_string,
         cons_string, external_string, sliced_string, thin_string;
 
@@ -45,6 +46,7 @@ struct v8_layout {
     bool code_inline;       /* 10.2: instructions stand in the Code object */
     uint8_t code_kind_mask; /* of flags */
     uint8_t baseline_kind;  /* greater ones are optimised: +1 Maglev, +2 TurboFan */
+    uint8_t builtin_kind, regexp_kind, wasm_kind;
     uint16_t fixed_array_length, fixed_array_data;
     uint16_t string_length, string_chars, cons_first, cons_second, sliced_parent, sliced_offset,
         thin_actual, external_resource;

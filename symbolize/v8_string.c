@@ -82,6 +82,21 @@ static bool push_halves(struct walk *walk, const struct part *part)
     return true;
 }
 
+/*
+ * Where the characters of an external string are. Most strings keep the address themselves, behind
+ * that of the resource; the others' resource may keep it, behind its table of functions.
+ */
+static bool external_chars(struct v8_heap *heap, uint64_t object, uint16_t type,
+                           uint64_t *ret_address)
+{
+    enum { UNCACHED = 0x10 }; /* kUncachedExternalStringTag, src/objects/instance-type.h */
+    uint64_t resource;
+    if (!(type & UNCACHED))
+        return v8_field(heap, object, heap->layout.external_resource + 8, ret_address);
+    return v8_field(heap, object, heap->layout.external_resource, &resource) &&
+           v8_word(heap, resource + heap->layout.resource_data, ret_address);
+}
+
 static bool visit_part(struct walk *walk, const struct part *part)
 {
     struct v8_heap *heap = walk->heap;
@@ -99,8 +114,7 @@ static bool visit_part(struct walk *walk, const struct part *part)
         return visit_chars(walk, part->object - V8_HEAP_OBJECT_TAG + layout->string_chars + skipped,
                            part->count, one_byte);
     if (representation == layout->external_string)
-        return v8_field(heap, part->object, layout->external_resource, &other) &&
-               v8_word(heap, other + layout->resource_data, &other) &&
+        return external_chars(heap, part->object, type, &other) &&
                visit_chars(walk, other + skipped, part->count, one_byte);
     if (representation == layout->cons_string)
         return push_halves(walk, part);
