@@ -5,6 +5,7 @@
  */
 #include "output/report_text.h"
 
+#include "core/v8_name.h"
 #include "output/escape.h"
 #include "output/summary.h"
 #include "output/text.h"
@@ -47,6 +48,7 @@ static void write_function(struct output_file *file, const struct rows *rows, fu
     switch (row->section) {
     case ROW_JAVASCRIPT:
         output_text(file, "JS: ");
+        output_text(file, code_tier_mark(frame->tier));
         output_escaped(file, *name ? name : "<anonymous>");
         write_place(file, source, frame->line, frame->column);
         break;

@@ -243,6 +243,9 @@ static void add_extras(struct profile *p, const node_id leaves[STACKS])
                                   0.99,
                                   0.015,
                                   1234567,
+                                  0,
+                                  0,
+                                  0,
                                   intern(p, "perf cpu-clock"),
                                   intern(p, "a note")};
 }
