@@ -27,7 +27,7 @@ void report_heading(struct output_file *file, const struct report_options *optio
 static void write_place(struct output_file *file, const char *source, uint32_t line,
                         uint32_t column)
 {
-    if (!*source)
+    if (!*source && !line)
         return;
     output_text(file, " ");
     output_escaped(file, source);
@@ -54,7 +54,7 @@ static void write_function(struct output_file *file, const struct rows *rows, fu
         break;
     case ROW_NATIVE:
         output_escaped(file, *name ? name : "(program)");
-        write_place(file, source, frame->line, 0);
+        write_place(file, source, *source ? frame->line : 0, 0);
         if (!*source && *module) {
             output_text(file, *module == '[' ? " " : " [");
             output_escaped(file, base_name(module));
