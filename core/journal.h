@@ -8,8 +8,8 @@
  * The samples of the profile live in the journal once they are flushed and no longer in memory
  * (core/sequence.h), so that the length of a recording costs no memory.
  *
- * Knows nothing of names, formats and where modules come from. `lines` and `addresses` are not
- * written: the symbolizer makes them.
+ * Knows nothing of names, formats and where modules come from. `addresses` are not written: the
+ * symbolizer makes them.
  *
  * Blocks, in numbers as of core/packed.h and texts as length and bytes; a list goes to the end
  * of its block:
@@ -18,7 +18,7 @@
  *            the first STRINGS
  *   STRINGS  text …                            ids go on from those before
  *   MODULES  path, build-id …                  positions go on from 1
- *   FRAMES   function, file, line, column, script, module, address, kind …
+ *   FRAMES   function, file, line, column, script, module, address, kind, tier …
  *   NAMES    frame, and what it is now, as in FRAMES …    generated code that was named late
  *   NODES    index - parent, frame …
  *   THREADS  index, pid, tid, name …           new ones, and those with a new name
@@ -27,6 +27,8 @@
  *   SAMPLES  as in core/sequence.c             each is one tick of its node in the first metric
  *   POINTS   series, zigzag time delta, the bytes of a double …
  *   EVENTS   time, duration, kind, node …
+ *   LINES    node, line, ticks …               of profile.lines, what came to each since the last
+ *   CALLS    node, line, ticks …               the same of profile.calls
  *   VALUES   the end so far, quality, then what the counts of samples alone do not tell: threads
  *            as count × {index, zigzag ticks, waiting, runnable}, and for each metric
  *            count × {node delta, zigzag}

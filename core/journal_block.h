@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    JOURNAL_VERSION = 1,
+    JOURNAL_VERSION = 2,
     JOURNAL_HEAD_BYTES = 16,
     BLOCK_HEAD_BYTES = 5,
     BLOCK_TAIL_BYTES = 4,
@@ -36,7 +36,9 @@ enum block_type {
     BLOCK_EVENTS,
     BLOCK_VALUES,
     BLOCK_END,
-    BLOCK_NAMES
+    BLOCK_NAMES,
+    BLOCK_LINES,
+    BLOCK_CALLS
 };
 
 struct block {

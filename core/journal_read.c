@@ -187,6 +187,7 @@ static struct frame get_frame(struct reader *reader)
         .module = get_below(payload, reader->profile->modules.count),
         .address = get(payload),
         .kind = get_below(payload, FRAME_KINDS),
+        .tier = get_below(payload, CODE_TIERS),
     };
 }
 
@@ -280,6 +281,26 @@ static void read_event(struct reader *reader)
         vec_append(&reader->profile->events, event);
 }
 
+static void read_line(struct reader *reader)
+{
+    struct payload *payload = &reader->payload;
+    node_id node = get_below(payload, reader->profile->nodes.count);
+    uint32_t line = get_word(payload);
+    uint64_t ticks = get(payload);
+    if (!payload->failed)
+        profile_add_line(reader->profile, node, line, ticks);
+}
+
+static void read_call(struct reader *reader)
+{
+    struct payload *payload = &reader->payload;
+    node_id node = get_below(payload, reader->profile->nodes.count);
+    uint32_t line = get_word(payload);
+    uint64_t ticks = get(payload);
+    if (!payload->failed)
+        profile_add_call_line(reader->profile, node, line, ticks);
+}
+
 static void read_sample(struct reader *reader)
 {
     struct profile *profile = reader->profile;
@@ -308,6 +329,9 @@ static void read_quality(struct reader *reader)
     quality->broken = get(payload);
     quality->extrapolated = get(payload);
     quality->profiler_rss_peak = get(payload);
+    quality->js_frames = get(payload);
+    quality->js_named = get(payload);
+    quality->v8 = get_string(reader);
     quality->sampler = get_string(reader);
     quality->note = get_string(reader);
     quality->target_cpu_s = get_double(payload);
@@ -359,7 +383,8 @@ static bool read_block(struct reader *reader, enum block_type type)
         [BLOCK_STRINGS] = read_string, [BLOCK_MODULES] = read_module, [BLOCK_FRAMES] = read_frame,
         [BLOCK_NAMES] = read_name,     [BLOCK_NODES] = read_node,     [BLOCK_THREADS] = read_thread,
         [BLOCK_METRICS] = read_metric, [BLOCK_SERIES] = read_series,  [BLOCK_SAMPLES] = read_sample,
-        [BLOCK_POINTS] = read_point,   [BLOCK_EVENTS] = read_event,
+        [BLOCK_POINTS] = read_point,   [BLOCK_EVENTS] = read_event,   [BLOCK_LINES] = read_line,
+        [BLOCK_CALLS] = read_call,
     };
     struct payload *payload = &reader->payload;
     if (!reader->has_meta && type != BLOCK_STRINGS && type != BLOCK_META)

@@ -27,6 +27,8 @@ struct written_values { /* what a reader makes of the file so far */
     vec(uint64_t) self;
 };
 
+typedef vec(uint64_t) written_ticks; /* by position in a table of lines */
+
 struct written_thread { /* the same of a thread */
     uint64_t ticks, waiting, runnable;
 };
@@ -42,6 +44,7 @@ struct journal {
     vec(struct written_thread) threads;
     vec(struct written_values) values; /* by metric */
     vec(uint64_t) point_times;         /* by series: of its last point */
+    written_ticks lines, calls;
 };
 
 static struct journal *journal_new(int fd, const char *path)
@@ -158,6 +161,8 @@ void journal_close(struct journal *journal, bool keep)
     vec_release(&journal->thread_names);
     vec_release(&journal->threads);
     vec_release(&journal->point_times);
+    vec_release(&journal->lines);
+    vec_release(&journal->calls);
     vec_release(&journal->buffer);
     free(journal->path);
     free(journal);
@@ -256,6 +261,7 @@ static void put_frame(struct journal *journal, const struct frame *frame)
     put(journal, frame->module);
     put(journal, frame->address);
     put(journal, frame->kind);
+    put(journal, frame->tier);
 }
 
 static int write_frames(struct journal *journal, const struct profile *profile)
@@ -382,6 +388,34 @@ static int write_events(struct journal *journal, const struct profile *profile)
     return table_end(journal, BLOCK_EVENTS);
 }
 
+/* An entry's place never changes, and its ticks only grow. */
+static int write_line_ticks(struct journal *journal, const struct line_ticks *items, size_t count,
+                            written_ticks *written, enum block_type type)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i == written->count)
+            vec_append(written, 0);
+        uint64_t added = items[i].ticks - written->items[i];
+        if (!added)
+            continue;
+        put(journal, items[i].node);
+        put(journal, items[i].line);
+        put(journal, added);
+        written->items[i] = items[i].ticks;
+        if (row_end(journal, type))
+            return -1;
+    }
+    return table_end(journal, type);
+}
+
+static int write_lines(struct journal *journal, const struct profile *profile)
+{
+    return write_line_ticks(journal, profile->lines.items, profile->lines.count, &journal->lines,
+                            BLOCK_LINES) ||
+           write_line_ticks(journal, profile->calls.items, profile->calls.count, &journal->calls,
+                            BLOCK_CALLS);
+}
+
 /* Counts the samples of a block as its reader will. */
 static void count_samples(struct journal *journal, const uint8_t *at, uint32_t length)
 {
@@ -427,10 +461,12 @@ static int write_samples(struct journal *journal, struct profile *profile)
 
 static void put_quality(struct journal *journal, const struct quality *quality)
 {
-    const uint64_t numbers[] = {quality->present,      quality->samples,           quality->lost,
-                                quality->truncated,    quality->stitched,          quality->broken,
-                                quality->extrapolated, quality->profiler_rss_peak, quality->sampler,
-                                quality->note};
+    const uint64_t numbers[] = {
+        quality->present,   quality->samples,  quality->lost,         quality->truncated,
+        quality->stitched,  quality->broken,   quality->extrapolated, quality->profiler_rss_peak,
+        quality->js_frames, quality->js_named, quality->v8,           quality->sampler,
+        quality->note,
+    };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put(journal, numbers[i]);
     put_double(journal, quality->target_cpu_s);
@@ -534,7 +570,8 @@ int journal_flush(struct journal *journal, struct profile *profile,
         write_nodes(journal, profile) || write_threads(journal, profile) ||
         write_metrics(journal, profile) || write_series(journal, profile) ||
         write_samples(journal, profile) || write_points(journal, profile) ||
-        write_events(journal, profile) || write_values(journal, profile))
+        write_events(journal, profile) || write_lines(journal, profile) ||
+        write_values(journal, profile))
         return failed(journal, err);
     return 0;
 }

@@ -30,6 +30,7 @@ void profile_free(struct profile *profile)
     vec_release(&profile->nodes);
     vec_release(&profile->metrics);
     vec_release(&profile->lines);
+    vec_release(&profile->calls);
     vec_release(&profile->addresses);
     vec_release(&profile->threads);
     vec_release(&profile->series);
@@ -39,6 +40,7 @@ void profile_free(struct profile *profile)
     hash_release(&profile->node_index);
     hash_release(&profile->module_index);
     hash_release(&profile->line_index);
+    hash_release(&profile->call_index);
     hash_release(&profile->address_index);
     hash_release(&profile->thread_index);
     free(profile);
@@ -81,7 +83,7 @@ static uint64_t frame_words_hash(const struct frame *frame)
     uint64_t hash = hash_combine(frame->address, (uint64_t)frame->module << 32 | frame->function);
     hash = hash_combine(hash, (uint64_t)frame->file << 32 | frame->line);
     return hash_combine(hash, (uint64_t)frame->column << 32 ^ (uint64_t)frame->script << 8 ^
-                                  (uint64_t)frame->kind);
+                                  (uint64_t)frame->tier << 5 ^ (uint64_t)frame->kind);
 }
 
 static uint64_t frame_hash(const void *context, uint32_t id)
@@ -93,7 +95,7 @@ static bool frame_equal(const struct frame *a, const struct frame *b)
 {
     return a->address == b->address && a->module == b->module && a->function == b->function &&
            a->file == b->file && a->line == b->line && a->column == b->column &&
-           a->script == b->script && a->kind == b->kind;
+           a->script == b->script && a->kind == b->kind && a->tier == b->tier;
 }
 
 frame_id profile_add_frame(struct profile *profile, const struct frame *frame)
@@ -205,23 +207,53 @@ void profile_add_self(struct profile *profile, metric_id id, node_id node, uint6
 
 static uint64_t line_hash(const void *context, uint32_t id)
 {
-    const struct line_ticks *line = &((const struct profile *)context)->lines.items[id];
+    const struct line_ticks *line = &((const struct line_ticks *)context)[id];
     return hash_mix((uint64_t)line->node << 32 | line->line);
+}
+
+/* The entry of a node and a line in lines or calls, NULL if there is none. */
+static struct line_ticks *line_find(struct line_ticks *items, const struct hash_index *index,
+                                    node_id node, uint32_t line)
+{
+    struct hash_probe probe = hash_first(hash_mix((uint64_t)node << 32 | line));
+    for (uint32_t id; hash_next(index, &probe, &id);)
+        if (items[id].node == node && items[id].line == line)
+            return &items[id];
+    return NULL;
+}
+
+static void line_insert(struct line_ticks *items, struct hash_index *index, size_t id)
+{
+    hash_insert(index, line_hash(items, (uint32_t)id), (uint32_t)id, line_hash, items);
 }
 
 void profile_add_line(struct profile *profile, node_id node, uint32_t line, uint64_t ticks)
 {
-    uint64_t hash = hash_mix((uint64_t)node << 32 | line);
-    struct hash_probe probe = hash_first(hash);
-    for (uint32_t id; hash_next(&profile->line_index, &probe, &id);) {
-        struct line_ticks *old = &profile->lines.items[id];
-        if (old->node == node && old->line == line) {
-            old->ticks += ticks;
-            return;
-        }
+    struct line_ticks *old = line_find(profile->lines.items, &profile->line_index, node, line);
+    if (old) {
+        old->ticks += ticks;
+        return;
     }
-    *vec_push(&profile->lines) = (struct line_ticks){node, line, ticks};
-    hash_insert(&profile->line_index, hash, (uint32_t)profile->lines.count - 1, line_hash, profile);
+    vec_append(&profile->lines, ((struct line_ticks){node, line, ticks}));
+    line_insert(profile->lines.items, &profile->line_index, profile->lines.count - 1);
+}
+
+void profile_add_call_line(struct profile *profile, node_id node, uint32_t line, uint64_t ticks)
+{
+    struct line_ticks *old = line_find(profile->calls.items, &profile->call_index, node, line);
+    if (old) {
+        old->ticks += ticks;
+        return;
+    }
+    vec_append(&profile->calls, ((struct line_ticks){node, line, ticks}));
+    line_insert(profile->calls.items, &profile->call_index, profile->calls.count - 1);
+}
+
+uint64_t profile_call_ticks(const struct profile *profile, node_id node, uint32_t line)
+{
+    const struct line_ticks *found =
+        line_find(profile->calls.items, &profile->call_index, node, line);
+    return found ? found->ticks : 0;
 }
 
 static uint64_t address_words_hash(const struct address_ticks *at)

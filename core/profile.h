@@ -46,6 +46,16 @@ enum frame_kind {
     FRAME_KINDS
 };
 
+/* How V8 had compiled a JavaScript function; files know tiers by number. */
+enum code_tier {
+    TIER_NONE = 0,    /* unknown, or no JavaScript */
+    TIER_INTERPRETED, /* ~, Ignition */
+    TIER_BASELINE,    /* ^, Sparkplug */
+    TIER_MAGLEV,      /* + */
+    TIER_OPTIMIZED,   /* *, TurboFan */
+    CODE_TIERS
+};
+
 /* A file that code was mapped from, or a stand-in such as [vdso], [kernel], [anon]. */
 struct profile_module {
     string_id path;     /* as the target saw it; "" for module 0, the unknown one */
@@ -61,6 +71,7 @@ struct frame {
     module_id module;
     uint64_t address; /* raw frames: in the module's own ELF address space; else 0 */
     enum frame_kind kind;
+    enum code_tier tier; /* a function's tiers are frames of their own; names do not tell them */
 };
 
 struct node {
@@ -74,7 +85,11 @@ struct metric {
     vec(uint64_t) self; /* by node; shorter than nodes when the tail is 0 */
 };
 
-/* Ticks by source line of a node's own function (V8's positionTicks). */
+/*
+ * In profile.lines: a node's own ticks by source line of its function (V8's positionTicks). In
+ * profile.calls: ticks of the stacks that lead through the node, by the line that its caller stood
+ * in; each stack counts once.
+ */
 struct line_ticks {
     node_id node;
     uint32_t line;
@@ -131,6 +146,9 @@ struct quality {
     double coverage;      /* sampled / accounted; negative when it can't be told */
     double profiler_cpu_s;
     uint64_t profiler_rss_peak; /* bytes */
+    uint64_t js_frames;         /* of JavaScript, over all samples */
+    uint64_t js_named;          /* of them those with their function */
+    string_id v8;               /* the version whose frames were read, "11.3.244.8"; "": none */
     string_id sampler;          /* "perf cpu-clock", "perf cycles" */
     string_id note;             /* one line of what was not possible, "" if nothing */
 };
@@ -154,6 +172,7 @@ struct profile {
     vec(struct node) nodes;
     vec(struct metric) metrics;
     vec(struct line_ticks) lines;
+    vec(struct line_ticks) calls; /* of callers in JavaScript; empty if the source has none */
     vec(struct address_ticks) addresses;
     vec(struct thread) threads;
     vec(struct series) series;
@@ -163,7 +182,7 @@ struct profile {
     struct quality quality;
 
     /* Indexes behind the add functions. */
-    struct hash_index frame_index, node_index, module_index, line_index, address_index,
+    struct hash_index frame_index, node_index, module_index, line_index, call_index, address_index,
         thread_index;
 };
 
@@ -191,6 +210,8 @@ series_id profile_add_series(struct profile *profile, const char *name, const ch
 
 void profile_add_self(struct profile *profile, metric_id metric, node_id node, uint64_t value);
 void profile_add_line(struct profile *profile, node_id node, uint32_t line, uint64_t ticks);
+/* `node` is the callee's, `line` one of its caller's. */
+void profile_add_call_line(struct profile *profile, node_id node, uint32_t line, uint64_t ticks);
 void profile_add_address(struct profile *profile, node_id node, module_id module, uint64_t address,
                          uint64_t ticks);
 /* In time order. Of more than LIMIT_SERIES_POINTS only every second one is kept, peaks first. */
@@ -200,6 +221,8 @@ void profile_add_point(struct profile *profile, series_id series, uint64_t time_
 int64_t profile_find_metric(const struct profile *profile, const char *name);
 int64_t profile_find_series(const struct profile *profile, const char *name);
 uint64_t profile_self(const struct profile *profile, metric_id metric, node_id node);
+/* The ticks of profile_add_call_line, 0 if there are none. */
+uint64_t profile_call_ticks(const struct profile *profile, node_id node, uint32_t line);
 const char *profile_string(const struct profile *profile, string_id id);
 const struct frame *profile_frame_of(const struct profile *profile, node_id node);
 /* Self plus all descendants, one value per node; the caller frees it. */

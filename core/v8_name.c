@@ -54,13 +54,33 @@ static size_t find_gap(const char *text, size_t length)
     return bracket < length ? bracket : last;
 }
 
+/* V8's CodeKindToMarker (src/objects/code-kind.cc), the same from V8 10 to 13. */
+static const char *const marks[CODE_TIERS] = {
+    [TIER_NONE] = "",    [TIER_INTERPRETED] = "~", [TIER_BASELINE] = "^",
+    [TIER_MAGLEV] = "+", [TIER_OPTIMIZED] = "*",
+};
+
+const char *code_tier_mark(enum code_tier tier)
+{
+    return tier < CODE_TIERS ? marks[tier] : "";
+}
+
+static enum code_tier tier_of_mark(char mark)
+{
+    for (int tier = TIER_NONE + 1; tier < CODE_TIERS; tier++)
+        if (*marks[tier] == mark)
+            return (enum code_tier)tier;
+    return TIER_NONE;
+}
+
 struct v8_name v8_name_split(const char *text, size_t length)
 {
     struct v8_name name = {.url = ""};
-    if (length && strchr("~^+*", *text) && *text) {
+    if (length)
+        name.tier = tier_of_mark(*text);
+    if (name.tier) {
         size_t marked =
             length > 1 && text[1] == '\'' ? 2 : 1; /* "*'": specialised to its closure */
-        name.mark = *text;
         text += marked;
         length -= marked;
     }
@@ -86,18 +106,13 @@ struct v8_name v8_name_split(const char *text, size_t length)
 
 struct frame v8_name_frame(struct strings *strings, const char *text, size_t length)
 {
-    static const char anonymous[] = "<anonymous>";
     struct v8_name name = v8_name_split(text, length);
-    struct frame frame = {.kind = FRAME_JAVASCRIPT, .line = name.line, .column = name.column};
-    if (!name.function_length) {
-        name.function = anonymous;
-        name.function_length = sizeof anonymous - 1;
-    }
-    size_t marks = name.mark != 0;
-    _cleanup_free_ char *function = xmalloc(name.function_length + 1);
-    *function = name.mark;
-    memcpy(function + marks, name.function, name.function_length);
-    frame.function = strings_intern_length(strings, function, name.function_length + marks);
-    frame.file = strings_intern_length(strings, name.url, name.url_length);
-    return frame;
+    return (struct frame){
+        .function = strings_intern_length(strings, name.function, name.function_length),
+        .file = strings_intern_length(strings, name.url, name.url_length),
+        .line = name.line,
+        .column = name.column,
+        .kind = FRAME_JAVASCRIPT,
+        .tier = name.tier,
+    };
 }

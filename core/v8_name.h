@@ -12,7 +12,7 @@
 
 /* Views into the text that was split; not terminated. */
 struct v8_name {
-    char mark; /* of the tier, 0 for none */
+    enum code_tier tier;
     const char *function;
     size_t function_length; /* 0: anonymous */
     const char *url;
@@ -23,9 +23,11 @@ struct v8_name {
 /* A text without a position is all function. */
 struct v8_name v8_name_split(const char *text, size_t length);
 /*
- * The frame of such a name, its strings interned in `strings`. The function keeps its mark and
- * is never empty, as in reports of `node --prof-process`: "*fib", "~<anonymous>".
+ * The frame of such a name, its strings interned in `strings`. The function is the bare name, 0 for
+ * an anonymous one: the tier stands beside it.
  */
 struct frame v8_name_frame(struct strings *strings, const char *text, size_t length);
+/* The mark in front of a name, as text: "~", "^", "+", "*"; "" for TIER_NONE. */
+const char *code_tier_mark(enum code_tier tier);
 
 #endif

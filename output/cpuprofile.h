@@ -9,6 +9,7 @@
  *    "target":{"pid":1,"command":"…"},"host":"…","startTimeOfDay":µs,"period":µs,"kernel":true,
  *    "modules":[{"path":"…","buildId":"…"},…]         [0] is the unknown one
  *    "classes":[[kind,module,unnamed],…]              unnamed: functionName is a stand-in
+ *                or [kind,module,unnamed,tier]         of JavaScript whose tier is known
  *    "nodeClasses":[class,…]                          one for each of nodes, in their order
  *    "files":[["path",node,…],…]                      source files that no url can tell
  *    "rawAddresses":[[node,address],…]                of frames that have no names yet
@@ -20,6 +21,7 @@
  *    "others":{"samples":[…],"timeDeltas":[…],"threads":[thread,count,…]}
  *                                                     what the standard samples leave out
  *    "self":[[node,ticks],…]                          ticks beside those of the samples
+ *    "calls":[[node,line,ticks],…]                    by the line of node's caller, 1-based
  *    "addresses":[[node,module,address,ticks],…]      addresses as signed 64-bit numbers
  *    "series":[{"name":"rss","unit":"bytes","start":µs,"times":[…],"values":[…]},…]
  *                                                     times: each from the one before

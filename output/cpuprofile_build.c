@@ -252,6 +252,7 @@ static struct frame frame_of_node(struct build *build, uint32_t index)
     }
     const struct raw_class *class = &extension->classes.items[extension->node_classes.items[index]];
     frame.kind = class->kind;
+    frame.tier = class->tier;
     frame.module = class->module;
     if (class->unnamed)
         frame.function = 0;
@@ -511,6 +512,12 @@ static int references_build(struct build *build)
         if (pair->value < 0 && 0 - (uint64_t)pair->value > profile_self(profile, build->cpu, node))
             return fail_at(raw, 0, "fewer than no ticks", pair->id);
         profile_add_self(profile, build->cpu, node, (uint64_t)pair->value);
+    }
+    for (size_t i = 0; i < extension->calls.count; i++) {
+        const struct raw_call *call = &extension->calls.items[i];
+        if (node_find(build, call->id, "a call of a node that is not there", &node) < 0)
+            return -1;
+        profile_add_call_line(profile, node, call->line, call->ticks);
     }
     for (size_t i = 0; i < extension->addresses.count; i++) {
         const struct address_ticks *address = &extension->addresses.items[i];

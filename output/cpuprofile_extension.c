@@ -18,6 +18,7 @@ void raw_extension_release(struct raw_extension *extension)
     vec_release(&extension->raw_addresses);
     vec_release(&extension->files);
     vec_release(&extension->self);
+    vec_release(&extension->calls);
     vec_release(&extension->addresses);
     vec_release(&extension->address_ids);
     vec_release(&extension->event_ids);
@@ -110,14 +111,15 @@ static void read_classes(struct raw_profile *raw, struct json *json)
     if (!json_array_begin(json))
         return;
     while (json_array_next(json) && json_array_begin(json)) {
-        uint64_t kind = 0, unnamed = 0;
+        uint64_t kind = 0, unnamed = 0, tier = TIER_NONE;
         module_id module = 0;
         if (row_next(json) && raw_unsigned(json, FRAME_KINDS - 1, &kind) && row_next(json))
             module = read_module(raw, json);
-        if (row_next(json) && raw_unsigned(json, 1, &unnamed))
+        if (row_next(json) && raw_unsigned(json, 1, &unnamed) && json_array_next(json) &&
+            raw_unsigned(json, CODE_TIERS - 1, &tier))
             read_row(json, NULL, 0);
         *vec_push(&raw->extension.classes) =
-            (struct raw_class){(enum frame_kind)kind, module, unnamed};
+            (struct raw_class){(enum frame_kind)kind, (enum code_tier)tier, module, unnamed};
     }
 }
 
@@ -205,6 +207,22 @@ static void read_addresses(struct raw_profile *raw, struct json *json)
         *vec_push(&extension->addresses) = (struct address_ticks){
             (node_id)extension->address_ids.count, module, (uint64_t)row[0], (uint64_t)row[1]};
         vec_append(&extension->address_ids, id);
+    }
+}
+
+static void read_calls(struct raw_profile *raw, struct json *json)
+{
+    if (!json_array_begin(json))
+        return;
+    while (json_array_next(json) && json_array_begin(json)) {
+        struct raw_call call = {0};
+        uint64_t line = 0;
+        if (!row_next(json) || !json_integer(json, &call.id) || !row_next(json) ||
+            !raw_unsigned(json, UINT32_MAX, &line) || !row_next(json) ||
+            !raw_unsigned(json, INT64_MAX, &call.ticks) || !read_row(json, NULL, 0))
+            return;
+        call.line = (uint32_t)line;
+        vec_append(&raw->extension.calls, call);
     }
 }
 
@@ -333,6 +351,8 @@ static bool read_quality_number(struct json *json, const struct json_string *key
         {"unknownFrames", &quality->unknown_frames, NULL},
         {"extrapolated", &quality->extrapolated, NULL},
         {"profilerRssPeak", &quality->profiler_rss_peak, NULL},
+        {"jsFrames", &quality->js_frames, NULL},
+        {"jsNamed", &quality->js_named, NULL},
         {"targetCpuS", NULL, &quality->target_cpu_s},
         {"sampledCpuS", NULL, &quality->sampled_cpu_s},
         {"coverage", NULL, &quality->coverage},
@@ -360,7 +380,9 @@ static void read_quality(struct raw_profile *raw, struct json *json)
     while (json_object_next(json, &key)) {
         if (read_quality_number(json, &key, quality))
             continue;
-        if (json_key_is(&key, "sampler"))
+        if (json_key_is(&key, "v8"))
+            quality->v8 = raw_string_read(raw, json);
+        else if (json_key_is(&key, "sampler"))
             quality->sampler = raw_string_read(raw, json);
         else if (json_key_is(&key, "note"))
             quality->note = raw_string_read(raw, json);
@@ -413,6 +435,8 @@ static void read_table(struct raw_profile *raw, struct json *json, const struct 
         json_defer_numbers(json, &extension->sample_threads);
     else if (json_key_is(key, "others"))
         read_others(raw, json);
+    else if (json_key_is(key, "calls"))
+        read_calls(raw, json);
     else if (json_key_is(key, "addresses"))
         read_addresses(raw, json);
     else if (json_key_is(key, "series"))

@@ -142,14 +142,15 @@ static uint32_t class_need(struct class_table *table, uint64_t key)
     return (uint32_t)table->keys.count - 1;
 }
 
-/* Kind, module and "unnamed" in one word. */
+/* Kind, module, tier and "unnamed" in one word. */
 static uint64_t class_key(const struct tree *tree, const struct tree_entry *entry)
 {
     if (entry->node == 0 || entry->node == TREE_IDLE_NODE)
         return 0;
     const struct frame *frame = profile_frame_of(tree->profile, entry->node);
     bool unnamed = !frame->function && frame->kind != FRAME_JAVASCRIPT;
-    return (uint64_t)frame->module << 8 | (uint64_t)frame->kind << 1 | unnamed;
+    return (uint64_t)frame->module << 16 | (uint64_t)frame->tier << 8 | (uint64_t)frame->kind << 1 |
+           unnamed;
 }
 
 static void write_classes(struct output_file *file, const struct tree *tree)
@@ -165,8 +166,11 @@ static void write_classes(struct output_file *file, const struct tree *tree)
     output_text(file, "],\n\"classes\":[");
     for (size_t i = 0; i < table.keys.count; i++) {
         uint64_t key = table.keys.items[i];
-        output_printf(file, "%s[%u,%u,%u]", i ? "," : "", (unsigned)(key >> 1 & 0x7f),
-                      (unsigned)(key >> 8), (unsigned)(key & 1));
+        output_printf(file, "%s[%u,%u,%u", i ? "," : "", (unsigned)(key >> 1 & 0x7f),
+                      (unsigned)(key >> 16), (unsigned)(key & 1));
+        if (key >> 8 & 0xff)
+            output_printf(file, ",%u", (unsigned)(key >> 8 & 0xff));
+        output_text(file, "]");
     }
     output_text(file, "]");
     vec_release(&table.keys);
@@ -295,6 +299,20 @@ static void write_self(struct output_file *file, const struct tree *tree)
     output_text(file, any ? "]" : "");
 }
 
+static void write_calls(struct output_file *file, const struct tree *tree)
+{
+    const struct profile *profile = tree->profile;
+    if (!profile->calls.count)
+        return;
+    output_text(file, ",\n\"calls\":[");
+    for (size_t i = 0; i < profile->calls.count; i++) {
+        const struct line_ticks *call = &profile->calls.items[i];
+        output_printf(file, "%s[%u,%u,%" PRIu64 "]", i ? "," : "", tree->first_ids[call->node],
+                      call->line, call->ticks);
+    }
+    output_text(file, "]");
+}
+
 static void write_addresses(struct output_file *file, const struct tree *tree)
 {
     const struct profile *profile = tree->profile;
@@ -375,6 +393,13 @@ static void write_quality(struct output_file *file, const struct profile *profil
     write_number(file, quality->coverage);
     output_text(file, ",\"profilerCpuS\":");
     write_number(file, quality->profiler_cpu_s);
+    if (quality->v8) {
+        output_text(file, ",\"v8\":");
+        json_write_string(file, profile_string(profile, quality->v8));
+    }
+    if (quality->js_frames)
+        output_printf(file, ",\"jsFrames\":%" PRIu64 ",\"jsNamed\":%" PRIu64, quality->js_frames,
+                      quality->js_named);
     output_text(file, ",\"sampler\":");
     json_write_string(file, profile_string(profile, quality->sampler));
     output_text(file, ",\"note\":");
@@ -391,6 +416,7 @@ void cpuprofile_write_extension(struct output_file *file, const struct tree *tre
     write_raw_addresses(file, tree);
     write_threads(file, tree);
     write_self(file, tree);
+    write_calls(file, tree);
     write_addresses(file, tree);
     write_series(file, profile);
     write_events(file, tree);

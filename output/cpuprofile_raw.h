@@ -34,6 +34,7 @@ struct raw_line {
 /* What nodes of the same kind of code share; see the extension's "classes". */
 struct raw_class {
     enum frame_kind kind;
+    enum code_tier tier;
     module_id module;
     bool unnamed;
 };
@@ -48,6 +49,12 @@ struct raw_pair {
     int64_t value;
 };
 
+struct raw_call {
+    int64_t id;
+    uint32_t line;
+    uint64_t ticks;
+};
+
 /* Arrays that are read side by side once everything else is known. `at` NULL: not there. */
 struct raw_samples {
     struct json ids, deltas, threads;
@@ -59,9 +66,10 @@ struct raw_extension {
     vec(struct raw_class) classes;
     vec(uint32_t) node_classes; /* by index */
     vec(struct raw_thread) threads;
-    vec(struct raw_pair) raw_addresses;  /* of raw frames, by node id */
-    vec(struct raw_pair) files;          /* node id, string id */
-    vec(struct raw_pair) self;           /* node id, ticks beside those of the samples */
+    vec(struct raw_pair) raw_addresses; /* of raw frames, by node id */
+    vec(struct raw_pair) files;         /* node id, string id */
+    vec(struct raw_pair) self;          /* node id, ticks beside those of the samples */
+    vec(struct raw_call) calls;
     vec(struct address_ticks) addresses; /* .node is an index into address_ids */
     vec(int64_t) address_ids;
     vec(int64_t) event_ids; /* by event of the profile */

@@ -271,8 +271,10 @@ static void finish(struct reader *reader)
 {
     struct profile *profile = reader->profile;
     sample_end(reader);
-    for (size_t i = 1; i < profile->frames.count; i++)
-        profile->quality.unknown_frames += !profile->frames.items[i].function;
+    for (size_t i = 1; i < profile->frames.count; i++) {
+        const struct frame *frame = &profile->frames.items[i];
+        profile->quality.unknown_frames += !frame->function && frame->kind != FRAME_JAVASCRIPT;
+    }
     if (!reader->other_events)
         return;
     _cleanup_free_ char *note =

@@ -57,6 +57,18 @@ static const char *kind_name(enum frame_kind kind)
     return kind < FRAME_KINDS ? names[kind] : "unknown";
 }
 
+/* NULL if it is not known. */
+static const char *tier_name(enum code_tier tier)
+{
+    static const char *const names[CODE_TIERS] = {
+        [TIER_INTERPRETED] = "interpreted",
+        [TIER_BASELINE] = "baseline",
+        [TIER_MAGLEV] = "maglev",
+        [TIER_OPTIMIZED] = "optimized",
+    };
+    return tier < CODE_TIERS ? names[tier] : NULL;
+}
+
 static void write_head(struct output_file *file, const struct rows *rows,
                        const struct report_options *options)
 {
@@ -95,10 +107,11 @@ static void write_function(struct output_file *file, const struct profile *profi
     json_write_string(file, strncmp(source, "file:///", 8) != 0 ? source : source + 7);
     output_printf(file, ",\"line\":%u,\"column\":%u,\"module\":", frame->line, frame->column);
     json_write_string(file, profile_string(profile, profile->modules.items[frame->module].path));
-    output_printf(file,
-                  ",\"kind\":\"%s\",\"self\":%" PRIu64 ",\"total\":%" PRIu64 ",\"waiting\":%" PRIu64
-                  "}",
-                  kind_name(frame->kind), row->self, row->total, row->waiting);
+    output_printf(file, ",\"kind\":\"%s\"", kind_name(frame->kind));
+    if (tier_name(frame->tier))
+        output_printf(file, ",\"tier\":\"%s\"", tier_name(frame->tier));
+    output_printf(file, ",\"self\":%" PRIu64 ",\"total\":%" PRIu64 ",\"waiting\":%" PRIu64 "}",
+                  row->self, row->total, row->waiting);
 }
 
 static void write_functions(struct output_file *file, const struct rows *rows,
@@ -207,6 +220,15 @@ static void write_quality(struct output_file *file, const struct profile *profil
     json_write_string(file, profile_string(profile, quality->sampler));
     output_text(file, ",\"note\":");
     json_write_string(file, profile_string(profile, quality->note));
+    output_text(file, ",\"v8\":");
+    if (quality->v8) {
+        output_text(file, "{\"version\":");
+        json_write_string(file, profile_string(profile, quality->v8));
+        output_printf(file, ",\"frames\":%" PRIu64 ",\"named\":%" PRIu64 "}", quality->js_frames,
+                      quality->js_named);
+    } else {
+        output_text(file, "null");
+    }
     output_text(file, "}");
 }
 

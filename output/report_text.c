@@ -5,6 +5,7 @@
  */
 #include "output/report_text.h"
 
+#include "core/v8_name.h"
 #include "output/escape.h"
 #include "output/summary.h"
 #include "output/text.h"
@@ -26,7 +27,7 @@ void report_heading(struct output_file *file, const struct report_options *optio
 static void write_place(struct output_file *file, const char *source, uint32_t line,
                         uint32_t column)
 {
-    if (!*source)
+    if (!*source && !line)
         return;
     output_text(file, " ");
     output_escaped(file, source);
@@ -47,12 +48,13 @@ static void write_function(struct output_file *file, const struct rows *rows, fu
     switch (row->section) {
     case ROW_JAVASCRIPT:
         output_text(file, "JS: ");
+        output_text(file, code_tier_mark(frame->tier));
         output_escaped(file, *name ? name : "<anonymous>");
         write_place(file, source, frame->line, frame->column);
         break;
     case ROW_NATIVE:
         output_escaped(file, *name ? name : "(program)");
-        write_place(file, source, frame->line, 0);
+        write_place(file, source, *source ? frame->line : 0, 0);
         if (!*source && *module) {
             output_text(file, *module == '[' ? " " : " [");
             output_escaped(file, base_name(module));

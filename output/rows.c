@@ -47,6 +47,7 @@ static struct frame frame_key(const struct frame *frame, frame_id id)
         key.file = frame->file;
         key.line = frame->line;
         key.column = frame->column;
+        key.tier = frame->tier;
         break;
     case ROW_LIBRARY:
         key.module = frame->module;
@@ -67,13 +68,15 @@ static uint64_t key_hash(const struct frame *key)
 {
     uint64_t hash = hash_combine((uint64_t)key->module << 32 | key->function,
                                  (uint64_t)key->file << 32 | key->line);
-    return hash_combine(hash, (uint64_t)key->column << 8 | (uint64_t)key->kind);
+    return hash_combine(hash, (uint64_t)key->column << 8 | (uint64_t)key->tier << 5 |
+                                  (uint64_t)key->kind);
 }
 
 static bool key_equal(const struct frame *a, const struct frame *b)
 {
     return a->function == b->function && a->file == b->file && a->line == b->line &&
-           a->column == b->column && a->module == b->module && a->kind == b->kind;
+           a->column == b->column && a->module == b->module && a->kind == b->kind &&
+           a->tier == b->tier;
 }
 
 static uint64_t function_hash(const void *context, uint32_t id)

@@ -2,8 +2,8 @@
  * rows.h - what a report of a CPU profile says, before it is text or JSON: functions with self
  * and total ticks, ticks by kind of code, callers (bottom up) and callees (top down).
  *
- * Functions are matched by name, module and source, never by address. Knows nothing of how
- * rows look.
+ * Functions are matched by name, module and source, never by address; each tier of a JavaScript
+ * function has a row of its own. Knows nothing of how rows look.
  */
 #ifndef MEMPROF_OUTPUT_ROWS_H
 #define MEMPROF_OUTPUT_ROWS_H

@@ -2,7 +2,7 @@
  * v8log.h - the log that V8 writes with --prof (isolate-0x…-PID-v8.log of Node.js).
  *
  * Read only, of V8 10 to 13 (Node 18 to 24). Every tick becomes a sample of one thread. JavaScript
- * functions keep the mark of their tier ("*fib"). V8's builtins and compiled regular expressions
+ * functions have their tiers. V8's builtins and compiled regular expressions
  * are FRAME_RUNTIME. A tick in a state of garbage collection is one of FRAME_GC and of nothing
  * else, below the stack that caused it; one of a waiting isolate is FRAME_IDLE.
  *

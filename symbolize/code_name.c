@@ -1,7 +1,6 @@
 /*
  * code_name.c - V8's names are those of its logger (src/logging/log.cc in V8): a tag, ":", and for
- * JavaScript what core/v8_name.h reads. The mark of the tier is dropped, so that the tiers of a
- * function are one function.
+ * JavaScript what core/v8_name.h reads.
  */
 #include "symbolize/code_name.h"
 
@@ -44,7 +43,7 @@ static size_t tag_length(const char *name, enum frame_kind *ret_kind)
 static void parse_javascript(const char *text, struct code_name *ret)
 {
     struct v8_name name = v8_name_split(text, strlen(text));
-    ret->tier = name.mark;
+    ret->tier = name.tier;
     ret->function = name.function;
     ret->function_length = name.function_length;
     ret->file = name.url;

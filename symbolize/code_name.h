@@ -17,7 +17,7 @@ struct code_name { /* views into the name that was parsed */
     uint32_t line, column; /* of the definition; 0 if none is told */
     enum frame_kind kind;  /* JavaScript, runtime (V8's own code), native (all others) */
     bool v8;
-    char tier; /* V8's mark of how JavaScript was compiled: ~ ^ + *; 0 if there is none */
+    enum code_tier tier; /* of JavaScript, by V8's mark */
 };
 
 void code_name_parse(const char *name, struct code_name *ret);

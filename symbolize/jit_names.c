@@ -193,7 +193,8 @@ static bool describe(struct jit_names *names, uint64_t pc, struct frame *ret_fra
     if (!code.name)
         return false;
     code_name_parse(code.name, &parts);
-    struct frame frame = {.kind = parts.kind, .address = pc, .column = parts.column};
+    struct frame frame = {
+        .kind = parts.kind, .tier = parts.tier, .address = pc, .column = parts.column};
     _cleanup_free_ char *function = xstrndup(parts.function, parts.function_length);
     _cleanup_free_ char *readable = parts.kind == FRAME_NATIVE ? demangle(function) : NULL;
     frame.function = strings_intern(strings, readable ? readable : function);

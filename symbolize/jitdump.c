@@ -303,7 +303,7 @@ static bool read_lines(struct jitdump *dump, const struct loaded *loaded,
                        const struct code_name *name, struct line_table *ret_table)
 {
     struct debug_record record;
-    if (!loaded->lines || (name->v8 && name->tier != '*' && name->tier != '+') ||
+    if (!loaded->lines || (name->v8 && name->tier != TIER_OPTIMIZED && name->tier != TIER_MAGLEV) ||
         read_at(dump, &record, sizeof record, loaded->lines) != sizeof record ||
         record.header.id != CODE_DEBUG_INFO || record.header.size < sizeof record ||
         record.header.size > LIMIT_CODE_LINES_BYTES)

@@ -225,6 +225,20 @@ static void rebuild_nodes(struct pass *pass)
     }
 }
 
+/*
+ * The node of the function that was called: of the functions that a raw frame became, the
+ * outermost, for its caller is the one whose line is told.
+ */
+static node_id called_node(struct pass *pass, node_id raw_node)
+{
+    const struct node *node = &pass->raw->nodes.items[raw_node];
+    const struct run *run = &pass->runs[node->frame];
+    if (!run->count)
+        return pass->nodes[raw_node];
+    return profile_add_node(pass->named, pass->nodes[node->parent],
+                            pass->frames.items[run->first + run->count - 1]);
+}
+
 static void carry_values(struct pass *pass)
 {
     const struct profile *raw = pass->raw;
@@ -239,6 +253,10 @@ static void carry_values(struct pass *pass)
     for (size_t i = 0; i < raw->lines.count; i++) {
         const struct line_ticks *line = &raw->lines.items[i];
         profile_add_line(pass->named, pass->nodes[line->node], line->line, line->ticks);
+    }
+    for (size_t i = 0; i < raw->calls.count; i++) {
+        const struct line_ticks *call = &raw->calls.items[i];
+        profile_add_call_line(pass->named, called_node(pass, call->node), call->line, call->ticks);
     }
     for (size_t i = 0; i < raw->addresses.count; i++) {
         const struct address_ticks *at = &raw->addresses.items[i];
@@ -303,6 +321,7 @@ static void carry_meta(struct pass *pass)
     uint64_t unknown = named->quality.unknown_frames;
     named->quality = pass->raw->quality;
     named->quality.unknown_frames = unknown;
+    named->quality.v8 = carry(pass, named->quality.v8);
     named->quality.sampler = carry(pass, named->quality.sampler);
     named->quality.note = carry(pass, named->quality.note);
 }

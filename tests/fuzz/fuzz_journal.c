@@ -39,7 +39,8 @@ static void check_tables(const struct profile *profile)
 {
     for (size_t i = 0; i < profile->frames.count; i++) {
         const struct frame *frame = &profile->frames.items[i];
-        must(frame->module < profile->modules.count && frame->kind < FRAME_KINDS);
+        must(frame->module < profile->modules.count && frame->kind < FRAME_KINDS &&
+             frame->tier < CODE_TIERS);
         must(frame->function < profile->strings.count && frame->file < profile->strings.count);
     }
     for (size_t i = 1; i < profile->nodes.count; i++)
@@ -49,6 +50,11 @@ static void check_tables(const struct profile *profile)
         must(profile->metrics.items[i].self.count <= profile->nodes.count);
     for (size_t i = 0; i < profile->events.count; i++)
         must(profile->events.items[i].node < profile->nodes.count);
+    for (size_t i = 0; i < profile->lines.count; i++)
+        must(profile->lines.items[i].node < profile->nodes.count);
+    for (size_t i = 0; i < profile->calls.count; i++)
+        must(profile->calls.items[i].node < profile->nodes.count);
+    must(profile->quality.v8 < profile->strings.count);
     for (size_t i = 1; i < profile->modules.count; i++)
         must(profile->modules.items[i].path < profile->strings.count &&
              profile->modules.items[i].build_id < profile->strings.count);

@@ -5,6 +5,7 @@
 #define MEMPROF_TESTS_ROWS_OF_H
 
 #include "core/profile.h"
+#include "core/v8_name.h"
 #include "output/text_lines.h"
 
 #include <check.h>
@@ -26,8 +27,8 @@ static inline char *rows_of(const struct profile *profile)
                 profile_string(profile, profile->modules.items[frame->module].path);
             const char *file = profile_string(profile, frame->file);
             char *more =
-                frame->function
-                    ? xasprintf("%c:%s%s%s%s%s", kinds[frame->kind],
+                frame->function || frame->kind == FRAME_JAVASCRIPT
+                    ? xasprintf("%c:%s%s%s%s%s%s", kinds[frame->kind], code_tier_mark(frame->tier),
                                 profile_string(profile, frame->function), *file ? "@" : "", file,
                                 *module ? " " : "", module)
                     : xasprintf("%c:%s+%lx", kinds[frame->kind], module, (long)frame->address);

@@ -7,6 +7,13 @@
 
 #include <string.h>
 
+static void check_tier(const char *name, enum code_tier tier)
+{
+    struct code_name parts;
+    code_name_parse(name, &parts);
+    ck_assert_int_eq(parts.tier, tier);
+}
+
 static void check(const char *name, enum frame_kind kind, const char *function, const char *file,
                   uint32_t line, uint32_t column)
 {
@@ -36,6 +43,18 @@ START_TEST(javascript_functions_have_a_place)
           "node:internal/streams/from", 1, 1);
     check("Script:~ evalmachine.<anonymous>:1:1", FRAME_JAVASCRIPT, "", "evalmachine.<anonymous>",
           1, 1);
+}
+END_TEST
+
+START_TEST(the_mark_is_the_tier)
+{
+    check_tier("JS:~f /a.js:1:1", TIER_INTERPRETED);
+    check_tier("LazyCompile:^f /a.js:1:1", TIER_BASELINE);
+    check_tier("JS:+'f /a.js:1:1", TIER_MAGLEV);
+    check_tier("JS:*f /a.js:1:1", TIER_OPTIMIZED);
+    check_tier("Script: /a.js:1:1", TIER_NONE);
+    check_tier("*f", TIER_NONE);
+    check_tier("Builtin:ArrayMap", TIER_NONE);
 }
 END_TEST
 
@@ -86,6 +105,6 @@ START_TEST(other_runtimes_names_are_as_they_are)
 }
 END_TEST
 
-UNIT_MAIN("code_name", javascript_functions_have_a_place, names_and_files_may_hold_spaces,
-          what_is_no_place_is_part_of_the_name, code_of_v8_itself_keeps_its_tag,
-          other_runtimes_names_are_as_they_are)
+UNIT_MAIN("code_name", javascript_functions_have_a_place, the_mark_is_the_tier,
+          names_and_files_may_hold_spaces, what_is_no_place_is_part_of_the_name,
+          code_of_v8_itself_keeps_its_tag, other_runtimes_names_are_as_they_are)

@@ -32,10 +32,10 @@ static char *path_of(const struct profile *p, node_id node)
     for (; node; node = p->nodes.items[node].parent) {
         const struct frame *f = profile_frame_of(p, node);
         const struct profile_module *m = &p->modules.items[f->module];
-        char *longer = xasprintf("/%s|%s:%u:%u|%u|%s,%s|%" PRIx64 "|%d%s",
-                                 profile_string(p, f->function), profile_string(p, f->file),
-                                 f->line, f->column, f->script, profile_string(p, m->path),
-                                 profile_string(p, m->build_id), f->address, f->kind, path);
+        char *longer = xasprintf(
+            "/%s|%s:%u:%u|%u|%s,%s|%" PRIx64 "|%d|%d%s", profile_string(p, f->function),
+            profile_string(p, f->file), f->line, f->column, f->script, profile_string(p, m->path),
+            profile_string(p, m->build_id), f->address, f->kind, f->tier, path);
         free(path);
         path = longer;
     }
@@ -52,6 +52,10 @@ static void describe_nodes(struct description *to, const struct profile *p)
     for (size_t i = 0; i < p->lines.count; i++) {
         _cleanup_free_ char *path = path_of(p, p->lines.items[i].node);
         say(to, "line %s %u %" PRIu64, path, p->lines.items[i].line, p->lines.items[i].ticks);
+    }
+    for (size_t i = 0; i < p->calls.count; i++) {
+        _cleanup_free_ char *path = path_of(p, p->calls.items[i].node);
+        say(to, "call %s %u %" PRIu64, path, p->calls.items[i].line, p->calls.items[i].ticks);
     }
     for (size_t i = 0; i < p->addresses.count; i++) {
         const struct address_ticks *a = &p->addresses.items[i];
@@ -96,10 +100,11 @@ static void describe_rest(struct description *to, const struct profile *p)
         m->pid, m->start_us, m->end_us, m->wall_start_us, m->period_us, m->kernel);
     say(to,
         "quality %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-        " %" PRIu64 " %a %a %a %a %" PRIu64 " %s %s",
+        " %" PRIu64 " %a %a %a %a %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %s %s",
         q->present, q->samples, q->lost, q->truncated, q->stitched, q->broken, q->unknown_frames,
         q->extrapolated, q->target_cpu_s, q->sampled_cpu_s, q->coverage, q->profiler_cpu_s,
-        q->profiler_rss_peak, profile_string(p, q->sampler), profile_string(p, q->note));
+        q->profiler_rss_peak, q->js_frames, q->js_named, profile_string(p, q->v8),
+        profile_string(p, q->sampler), profile_string(p, q->note));
 }
 
 static int compare_lines(const void *a, const void *b)
@@ -159,7 +164,8 @@ static void add_stacks(struct profile *p, node_id ret_leaves[STACKS])
          .line = 3,
          .column = 13,
          .script = 81,
-         .kind = FRAME_JAVASCRIPT},
+         .kind = FRAME_JAVASCRIPT,
+         .tier = TIER_INTERPRETED},
         {.file = intern(p, "node:internal/x"),
          .line = 1,
          .column = 1,
@@ -217,6 +223,9 @@ static void add_extras(struct profile *p, const node_id leaves[STACKS])
     profile_add_line(p, leaves[0], 12, 3);
     profile_add_line(p, leaves[0], 13, 4);
     profile_add_line(p, leaves[4], 5, 1);
+    profile_add_call_line(p, leaves[4], 11, 6);
+    profile_add_call_line(p, leaves[4], 12, 1);
+    profile_add_call_line(p, leaves[8], 7, 2);
     profile_add_address(p, leaves[1], 1, 0x401000, 9);
     profile_add_address(p, leaves[3], 3, 0xffffffff81234567u, 2);
     /* Ticks that no sample stands for. */
@@ -243,6 +252,9 @@ static void add_extras(struct profile *p, const node_id leaves[STACKS])
                                   0.99,
                                   0.015,
                                   1234567,
+                                  1000,
+                                  987,
+                                  intern(p, "11.3.244.8"),
                                   intern(p, "perf cpu-clock"),
                                   intern(p, "a note")};
 }
@@ -346,6 +358,34 @@ static void check_with_node(const char *script, const char *expected)
     _cleanup_free_ char *seen = file_text("seen", NULL);
     ck_assert_str_eq(seen, expected);
 }
+
+/* One function, called by itself and in each tier: all that differs is in the extension. */
+START_TEST(tiers_are_nodes_of_their_own)
+{
+    scratch_enter();
+    struct profile *profile = profile_new();
+    metric_id cpu = profile_add_metric(profile, "cpu", "ticks");
+    string_id name = intern(profile, "fib"), file = intern(profile, "file:///a.js");
+    for (int i = 0; i < CODE_TIERS * CODE_TIERS; i++) {
+        struct frame frame = {.function = name, .file = file, .line = 3, .kind = FRAME_JAVASCRIPT};
+        node_id node = 0;
+        for (int j = 0; j < 2; j++) {
+            frame.tier = (enum code_tier)(j ? i % CODE_TIERS : i / CODE_TIERS);
+            node = profile_add_node(profile, node, profile_add_frame(profile, &frame));
+        }
+        profile_add_self(profile, cpu, node, 1 + (uint64_t)i);
+    }
+    ck_assert_uint_eq(profile->nodes.count, 1 + CODE_TIERS + CODE_TIERS * CODE_TIERS);
+    check_round_trip(profile, (struct write_options){WRITE_THREADS_ALL, 0});
+    free(write_profile(profile, (struct write_options){WRITE_THREADS_ALL, 0}));
+    check_with_node("console.log(new Set(p.nodes.slice(1).map(n => name(n.id))).size);\n"
+                    "console.log(p.memprof.classes);\n",
+                    "1\n[\n  [ 0, 0, 0 ],\n  [ 1, 0, 0 ],\n  [ 1, 0, 0, 1 ],\n  [ 1, 0, 0, 2 ],\n"
+                    "  [ 1, 0, 0, 3 ],\n  [ 1, 0, 0, 4 ]\n]\n");
+    profile_free(profile);
+    scratch_leave();
+}
+END_TEST
 
 START_TEST(other_readers_find_a_sound_tree)
 {
@@ -540,6 +580,12 @@ START_TEST(unsound_extensions_are_refused)
     check_refused(ROOT("") "],\"memprof\":{\"classes\":[[1,5,0]]}}", "a module that is not there");
     check_refused(ROOT("") "],\"memprof\":{\"classes\":[[99,0,0]]}}", "out of range");
     check_refused(ROOT("") "],\"memprof\":{\"classes\":[[1]]}}", "too short");
+    check_refused(ROOT("") "],\"memprof\":{\"modules\":[{}],\"classes\":[[1,0,0,9]]}}",
+                  "out of range");
+    check_refused(ROOT("") "],\"memprof\":{\"calls\":[[1,2]]}}", "too short");
+    check_refused(ROOT("") "],\"memprof\":{\"calls\":[[1,-2,3]]}}", "out of range");
+    check_refused(ROOT("") "],\"memprof\":{\"calls\":[[7,2,3]]}}",
+                  "a call of a node that is not there");
     check_refused(ROOT("") "],\"memprof\":{\"nodeClasses\":[0]}}", "nodeClasses");
     check_refused(ROOT("") "],\"memprof\":{\"events\":[[1,1,\"gc\",7]]}}", "an event of a node");
     check_refused(ROOT("") "],\"memprof\":{\"self\":[[1,-5]]}}", "fewer than no ticks");
@@ -607,9 +653,9 @@ START_TEST(the_file_is_small)
 END_TEST
 
 UNIT_MAIN("cpuprofile", what_is_written_reads_back, profiles_without_samples_read_back,
-          a_thread_that_is_not_there_is_an_error, other_readers_find_a_sound_tree,
-          nothing_is_charged_for_sleeping, kinds_are_told_by_name_and_url,
-          ticks_come_from_samples_without_hit_counts,
+          a_thread_that_is_not_there_is_an_error, tiers_are_nodes_of_their_own,
+          other_readers_find_a_sound_tree, nothing_is_charged_for_sleeping,
+          kinds_are_told_by_name_and_url, ticks_come_from_samples_without_hit_counts,
           a_file_of_node_has_the_totals_that_node_counts, unsound_trees_are_refused,
           unsound_samples_are_refused, unsound_extensions_are_refused, deep_trees_are_bounded,
           truncated_files_are_refused_at_every_byte, the_file_is_small)

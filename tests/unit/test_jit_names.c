@@ -82,6 +82,7 @@ START_TEST(a_function_has_its_name_place_and_kind)
     ck_assert_uint_eq(frame->line, 3);
     ck_assert_uint_eq(frame->column, 13);
     ck_assert_int_eq(frame->kind, FRAME_JAVASCRIPT);
+    ck_assert_int_eq(frame->tier, TIER_OPTIMIZED);
     ck_assert_uint_eq(frame->address, 0x1040);
     id = frame_at(&fixture, 0x1140, SECOND_NS);
     check_name(&fixture, id, "app::main()");

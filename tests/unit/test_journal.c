@@ -66,7 +66,17 @@ static void record_some(struct recording *recording)
         profile->threads.items[thread].ticks++;
         profile->quality.samples++;
         recording->nodes[recording->count++] = node;
+        if (i % 3)
+            profile_add_line(profile, node, next_random(recording, 20), 1);
+        profile_add_call_line(profile, node, next_random(recording, 20), 1);
     }
+    /* JavaScript, in one tier after the other. */
+    profile_add_frame(profile, &(struct frame){.line = next_random(recording, 9),
+                                               .kind = FRAME_JAVASCRIPT,
+                                               .tier = next_random(recording, CODE_TIERS)});
+    profile->quality.js_frames += 100;
+    profile->quality.js_named += 98;
+    profile->quality.v8 = strings_intern(&profile->strings, "11.3.244.8");
     /* Generated code that was written before gets its name, and new code comes without one. */
     if (recording->generated)
         profile->frames.items[recording->generated].function =
@@ -139,6 +149,16 @@ static void check_consistent(const struct recording *recording, const struct pro
     ck_assert_uint_eq(profile->quality.samples, count);
 }
 
+static void check_lines(const struct line_ticks *items, size_t count,
+                        const struct line_ticks *expected, size_t expected_count)
+{
+    ck_assert_uint_gt(count, 0);
+    ck_assert_uint_eq(count, expected_count);
+    for (size_t i = 0; i < count; i++)
+        ck_assert(items[i].node == expected[i].node && items[i].line == expected[i].line &&
+                  items[i].ticks == expected[i].ticks);
+}
+
 START_TEST(reads_back_what_was_recorded)
 {
     struct recording *recording = xcalloc(1, sizeof *recording);
@@ -160,9 +180,18 @@ START_TEST(reads_back_what_was_recorded)
     check_consistent(recording, profile);
     ck_assert_uint_eq(profile->nodes.count, written->nodes.count);
     ck_assert_uint_eq(profile->frames.count, written->frames.count);
-    for (size_t i = 0; i < written->frames.count; i++)
+    for (size_t i = 0; i < written->frames.count; i++) {
         ck_assert_str_eq(profile_string(profile, profile->frames.items[i].function),
                          profile_string(written, written->frames.items[i].function));
+        ck_assert_int_eq(profile->frames.items[i].tier, written->frames.items[i].tier);
+    }
+    check_lines(profile->lines.items, profile->lines.count, written->lines.items,
+                written->lines.count);
+    check_lines(profile->calls.items, profile->calls.count, written->calls.items,
+                written->calls.count);
+    ck_assert_uint_eq(profile->quality.js_frames, 100 * FLUSHES);
+    ck_assert_uint_eq(profile->quality.js_named, 98 * FLUSHES);
+    ck_assert_str_eq(profile_string(profile, profile->quality.v8), "11.3.244.8");
     ck_assert_uint_eq(profile->modules.count, 4);
     ck_assert_str_eq(profile_string(profile, profile->modules.items[2].path), "/usr/bin/a");
     ck_assert_uint_eq(profile->meta.end_us, written->meta.end_us);

@@ -166,7 +166,47 @@ START_TEST(lines_and_addresses_accumulate)
 }
 END_TEST
 
+START_TEST(calls_are_counted_by_the_callers_line)
+{
+    struct profile *profile = profile_new();
+    ck_assert_uint_eq(profile_call_ticks(profile, 1, 20), 0);
+    profile_add_call_line(profile, 1, 20, 2);
+    profile_add_call_line(profile, 2, 20, 7);
+    profile_add_call_line(profile, 1, 20, 3);
+    profile_add_line(profile, 1, 21, 1);
+    ck_assert_uint_eq(profile->calls.count, 2);
+    ck_assert_uint_eq(profile->lines.count, 1);
+    ck_assert_uint_eq(profile_call_ticks(profile, 1, 20), 5);
+    ck_assert_uint_eq(profile_call_ticks(profile, 2, 20), 7);
+    ck_assert_uint_eq(profile_call_ticks(profile, 1, 21), 0);
+    for (uint32_t line = 100; line < 5000; line++)
+        profile_add_call_line(profile, line % 7, line, line);
+    for (uint32_t line = 100; line < 5000; line++)
+        ck_assert_uint_eq(profile_call_ticks(profile, line % 7, line), line);
+    profile_free(profile);
+}
+END_TEST
+
+START_TEST(tiers_of_a_function_are_frames_of_their_own)
+{
+    struct profile *profile = profile_new();
+    string_id name = strings_intern(&profile->strings, "f");
+    frame_id ids[CODE_TIERS];
+    for (int i = 0; i < 2 * CODE_TIERS; i++) {
+        struct frame frame = {
+            .function = name, .kind = FRAME_JAVASCRIPT, .tier = (enum code_tier)(i % CODE_TIERS)};
+        frame_id id = profile_add_frame(profile, &frame);
+        if (i < CODE_TIERS)
+            ids[i] = id;
+        ck_assert_uint_eq(id, ids[i % CODE_TIERS]);
+    }
+    ck_assert_uint_eq(profile->frames.count, 1 + CODE_TIERS);
+    profile_free(profile);
+}
+END_TEST
+
 UNIT_MAIN("profile", strings_are_interned_once, a_string_ends_at_its_first_nul,
           equal_stacks_are_one_node, totals_sum_descendants, idle_is_not_summed,
           samples_come_back_in_order, threads_are_found_by_pid_and_tid, long_series_are_thinned_out,
-          lines_and_addresses_accumulate)
+          lines_and_addresses_accumulate, calls_are_counted_by_the_callers_line,
+          tiers_of_a_function_are_frames_of_their_own)

@@ -59,6 +59,9 @@ static void add_process(struct profile *p)
                                   .sampled_cpu_s = 0.1,
                                   .profiler_cpu_s = 0.25,
                                   .profiler_rss_peak = 3 << 20,
+                                  .js_frames = 1000,
+                                  .js_named = 987,
+                                  .v8 = intern(p, "11.3.244.8-node.38"),
                                   .sampler = intern(p, "perf cpu-clock")};
 }
 
@@ -190,6 +193,7 @@ static const char golden[] =
     "           0  extrapolated ticks\n"
     "       50.0%  coverage: 0.10 s sampled of 0.20 s that the kernel accounted\n"
     "      0.25 s  CPU time of the profiler, peak RSS 3.0 MiB\n"
+    "  V8 11.3: 98.7 % of JavaScript frames named\n"
     "  sampled by perf cpu-clock\n";
 
 START_TEST(the_text_is_this)
@@ -356,25 +360,97 @@ START_TEST(the_json_is_valid)
         return;
     }
     FILE *file = fopen("check.py", "w");
-    fputs("import json\n"
-          "r = json.load(open('written', encoding='utf-8'))\n"
-          "assert r['schema'] == 1 and r['kind'] == 'cpu' and r['target']['pid'] == 7\n"
-          "assert r['ticks'] == 101 and r['idle_ticks'] == 50 and r['period_us'] == 1000\n"
-          "assert sum(r['summary'].values()) == r['ticks']\n"
-          "f = {x['name']: x for x in r['functions']}\n"
-          "assert (f['fib']['self'], f['fib']['total']) == (40, 54), f['fib']\n"
-          "assert (f['fib']['file'], f['fib']['line']) == ('/srv/app.js', 3)\n"
-          "assert sum(x['self'] for x in r['functions']) == r['ticks']\n"
-          "s = [(-x['self'], -x['total']) for x in r['functions']]\n"
-          "assert s == sorted(s)\n"
-          "m = {x['metric']: x for x in r['memory']}\n"
-          "assert m['rss']['peak'] == 30 << 20 and m['rss']['slope_per_minute'] == 60 << 20\n"
-          "assert r['events'] == {'gc': {'count': 2, 'total_ms': 25, 'max_ms': 20}}\n"
-          "assert r['quality']['coverage'] == 0.5 and r['quality']['lost'] == 1\n"
-          "assert [t['tid'] for t in r['threads']] == [7, 8]\n",
-          file);
+    fputs(
+        "import json\n"
+        "r = json.load(open('written', encoding='utf-8'))\n"
+        "assert r['schema'] == 1 and r['kind'] == 'cpu' and r['target']['pid'] == 7\n"
+        "assert r['ticks'] == 101 and r['idle_ticks'] == 50 and r['period_us'] == 1000\n"
+        "assert sum(r['summary'].values()) == r['ticks']\n"
+        "f = {x['name']: x for x in r['functions']}\n"
+        "assert (f['fib']['self'], f['fib']['total']) == (40, 54), f['fib']\n"
+        "assert (f['fib']['file'], f['fib']['line']) == ('/srv/app.js', 3)\n"
+        "assert sum(x['self'] for x in r['functions']) == r['ticks']\n"
+        "s = [(-x['self'], -x['total']) for x in r['functions']]\n"
+        "assert s == sorted(s)\n"
+        "m = {x['metric']: x for x in r['memory']}\n"
+        "assert m['rss']['peak'] == 30 << 20 and m['rss']['slope_per_minute'] == 60 << 20\n"
+        "assert r['events'] == {'gc': {'count': 2, 'total_ms': 25, 'max_ms': 20}}\n"
+        "assert r['quality']['coverage'] == 0.5 and r['quality']['lost'] == 1\n"
+        "assert r['quality']['v8'] == {'version': '11.3.244.8-node.38', 'frames': 1000, 'named': 987}\n"
+        "assert not any('tier' in x for x in r['functions'])\n"
+        "assert [t['tid'] for t in r['threads']] == [7, 8]\n",
+        file);
     fclose(file);
     scratch_run("python3 check.py");
+    profile_free(p);
+    scratch_leave();
+}
+END_TEST
+
+/* The rows of `node --prof-process`, for which a tier is part of the name. */
+START_TEST(tiers_have_rows_of_their_own)
+{
+    scratch_enter();
+    struct profile *p = profile_new();
+    node_id at = 0;
+    for (int tier = 0; tier < CODE_TIERS; tier++) {
+        struct frame fib = js(p, "fib", 3);
+        fib.tier = (enum code_tier)tier;
+        at = node(p, at, fib, 10 + (uint64_t)tier);
+    }
+    struct frame evaluated = js(p, "", 5);
+    evaluated.file = 0;
+    evaluated.tier = TIER_INTERPRETED;
+    node(p, at, evaluated, 3);
+    node(p, at,
+         (struct frame){.function = intern(p, "(unknown JavaScript)"), .kind = FRAME_JAVASCRIPT},
+         2);
+    node(p, at, (struct frame){.function = intern(p, "Builtins_ArrayMap"), .kind = FRAME_RUNTIME},
+         1);
+    _cleanup_free_ char *text = text_of(p, &report_defaults, false);
+    ck_assert_ptr_nonnull(strstr(text, " [JavaScript]:\n"
+                                       "   ticks  total  nonlib   name\n"
+                                       "     14   21.2%   21.2%  JS: *fib file:///srv/app.js:3:9\n"
+                                       "     13   19.7%   19.7%  JS: +fib file:///srv/app.js:3:9\n"
+                                       "     12   18.2%   18.2%  JS: ^fib file:///srv/app.js:3:9\n"
+                                       "     11   16.7%   16.7%  JS: ~fib file:///srv/app.js:3:9\n"
+                                       "     10   15.2%   15.2%  JS: fib file:///srv/app.js:3:9\n"
+                                       "      3    4.5%    4.5%  JS: ~<anonymous> :5:9\n"
+                                       "      2    3.0%    3.0%  JS: (unknown JavaScript)\n"
+                                       "\n [C++]:\n"
+                                       "   ticks  total  nonlib   name\n"
+                                       "      1    1.5%    1.5%  Builtins_ArrayMap\n"));
+    ck_assert_ptr_nonnull(strstr(text, "     12   18.2%  JS: ^fib file:///srv/app.js:3:9\n"
+                                       "     12  100.0%    JS: ~fib file:///srv/app.js:3:9\n"
+                                       "     12  100.0%      JS: fib file:///srv/app.js:3:9\n"));
+    _cleanup_free_ char *json = text_of(p, &report_defaults, true);
+    ck_assert_ptr_nonnull(strstr(json, "{\"name\":\"fib\",\"file\":\"/srv/app.js\",\"line\":3,"
+                                       "\"column\":9,\"module\":\"\",\"kind\":\"javascript\","
+                                       "\"tier\":\"optimized\",\"self\":14,\"total\":20,"));
+    ck_assert_ptr_nonnull(strstr(json, "\"tier\":\"interpreted\""));
+    ck_assert_ptr_nonnull(strstr(json, "\"tier\":\"baseline\""));
+    ck_assert_ptr_nonnull(strstr(json, "\"tier\":\"maglev\""));
+    profile_free(p);
+    scratch_leave();
+}
+END_TEST
+
+/* No more is claimed than there is. */
+START_TEST(the_share_of_named_frames_is_rounded_down)
+{
+    scratch_enter();
+    struct profile *p = profile_new();
+    p->quality.present = true;
+    p->quality.v8 = intern(p, "13.6");
+    _cleanup_free_ char *none = text_of(p, &report_defaults, false);
+    ck_assert_ptr_nonnull(strstr(none, "\n  V8 13.6: no JavaScript frames\n"));
+    p->quality.js_frames = 100000;
+    p->quality.js_named = 99999;
+    _cleanup_free_ char *most = text_of(p, &report_defaults, false);
+    ck_assert_ptr_nonnull(strstr(most, "\n  V8 13.6: 99.9 % of JavaScript frames named\n"));
+    p->quality.js_named = 100000;
+    _cleanup_free_ char *all = text_of(p, &report_defaults, false);
+    ck_assert_ptr_nonnull(strstr(all, "\n  V8 13.6: 100.0 % of JavaScript frames named\n"));
     profile_free(p);
     scratch_leave();
 }
@@ -395,4 +471,5 @@ END_TEST
 
 UNIT_MAIN("report", the_text_is_this, colour_adds_only_escapes, the_tree_goes_down_from_the_root,
           rows_are_cut_and_sorted, one_thread_is_what_its_samples_say, totals_count_a_tick_once,
-          a_very_deep_tree_needs_no_stack, the_json_is_valid, an_empty_profile_has_a_report)
+          a_very_deep_tree_needs_no_stack, the_json_is_valid, tiers_have_rows_of_their_own,
+          the_share_of_named_frames_is_rounded_down, an_empty_profile_has_a_report)

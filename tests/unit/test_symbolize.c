@@ -405,18 +405,32 @@ START_TEST(everything_else_is_carried_over)
                         .line = 10,
                         .column = 3,
                         .script = 6,
-                        .kind = FRAME_JAVASCRIPT});
+                        .kind = FRAME_JAVASCRIPT,
+                        .tier = TIER_MAGLEV});
     node_id idle = add_ticks(&recording, 0, script, 2);
     node_id node =
         add_ticks(&recording, idle, raw_frame(&recording, mark(&recording, "mark_inner")), 8);
     fill_recording(&recording, node, idle);
+    profile_add_call_line(recording.raw, node, 12, 8);
+    profile_add_call_line(recording.raw, idle, 1, 3);
+    recording.raw->quality.js_frames = 10;
+    recording.raw->quality.js_named = 9;
+    recording.raw->quality.v8 = strings_intern(&recording.raw->strings, "11.3.244.8");
 
     struct profile *named = symbolize_profile(recording.raw, recording.modules);
     node_id new_idle = child(named, 0, "handler");
     node_id leaf = child(named, new_idle, "app::outer(int)");
+    /* JavaScript called the outermost of the functions at that address. */
+    ck_assert_uint_eq(named->calls.count, 2);
+    ck_assert_uint_eq(profile_call_ticks(named, leaf, 12), 8);
+    ck_assert_uint_eq(profile_call_ticks(named, new_idle, 1), 3);
     leaf = child(named, child(named, leaf, "app::middle(int)"), "app::inner(int)");
     const struct frame *frame = profile_frame_of(named, new_idle);
     ck_assert_int_eq(frame->kind, FRAME_JAVASCRIPT);
+    ck_assert_int_eq(frame->tier, TIER_MAGLEV);
+    ck_assert_uint_eq(named->quality.js_frames, 10);
+    ck_assert_uint_eq(named->quality.js_named, 9);
+    ck_assert_str_eq(profile_string(named, named->quality.v8), "11.3.244.8");
     ck_assert_uint_eq(frame->line, 10);
     ck_assert_uint_eq(frame->column, 3);
     ck_assert_uint_eq(frame->script, 6);

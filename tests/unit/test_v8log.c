@@ -8,8 +8,8 @@
 #define LIBC "shared-library,/lib/libc.so.6,0x7f0000000000,0x7f0000200000,0\n"
 #define FIB "code-creation,JS,13,100,0x1000,256,fib /srv/app.js:3:13,0x9000,*\n"
 
-static void expect_name(const char *text, const char *function, const char *file, uint32_t line,
-                        uint32_t column)
+static void expect_name(const char *text, enum code_tier tier, const char *function,
+                        const char *file, uint32_t line, uint32_t column)
 {
     struct strings strings = {0};
     strings_intern(&strings, "");
@@ -19,25 +19,28 @@ static void expect_name(const char *text, const char *function, const char *file
     ck_assert_uint_eq(frame.line, line);
     ck_assert_uint_eq(frame.column, column);
     ck_assert_int_eq(frame.kind, FRAME_JAVASCRIPT);
+    ck_assert_int_eq(frame.tier, tier);
     strings_release(&strings);
 }
 
 START_TEST(names_of_functions)
 {
-    expect_name("*fib /srv/app.js:3:13", "*fib", "/srv/app.js", 3, 13);
-    expect_name("~ /srv/my app/app.js:3:13", "~<anonymous>", "/srv/my app/app.js", 3, 13);
-    expect_name("^get size node:internal/url:7:1", "^get size", "node:internal/url", 7, 1);
-    expect_name("+f file:///a b.mjs:1:2", "+f", "file:///a b.mjs", 1, 2);
-    expect_name("g evalmachine.<anonymous>:5", "g", "evalmachine.<anonymous>", 5, 0);
-    expect_name("*f [worker eval]:1:18", "*f", "[worker eval]", 1, 18);
-    expect_name("get [Symbol.x] [eval]:1:18", "get [Symbol.x]", "[eval]", 1, 18);
-    expect_name("get [Symbol.x] node:url:1:18", "get [Symbol.x]", "node:url", 1, 18);
-    expect_name("h :5:6", "h", "", 5, 6);
-    expect_name("noPlace", "noPlace", "", 0, 0);
-    expect_name("f /a.js:99999999999:3", "f", "/a.js:99999999999", 3, 0);
-    expect_name("", "<anonymous>", "", 0, 0);
-    expect_name("*", "*<anonymous>", "", 0, 0);
-    expect_name(":1:2", "<anonymous>", "", 1, 2);
+    expect_name("*fib /srv/app.js:3:13", TIER_OPTIMIZED, "fib", "/srv/app.js", 3, 13);
+    expect_name("~ /srv/my app/app.js:3:13", TIER_INTERPRETED, "", "/srv/my app/app.js", 3, 13);
+    expect_name("^get size node:internal/url:7:1", TIER_BASELINE, "get size", "node:internal/url",
+                7, 1);
+    expect_name("+f file:///a b.mjs:1:2", TIER_MAGLEV, "f", "file:///a b.mjs", 1, 2);
+    expect_name("g evalmachine.<anonymous>:5", TIER_NONE, "g", "evalmachine.<anonymous>", 5, 0);
+    expect_name("*f [worker eval]:1:18", TIER_OPTIMIZED, "f", "[worker eval]", 1, 18);
+    expect_name("get [Symbol.x] [eval]:1:18", TIER_NONE, "get [Symbol.x]", "[eval]", 1, 18);
+    expect_name("get [Symbol.x] node:url:1:18", TIER_NONE, "get [Symbol.x]", "node:url", 1, 18);
+    expect_name("h :5:6", TIER_NONE, "h", "", 5, 6);
+    expect_name("noPlace", TIER_NONE, "noPlace", "", 0, 0);
+    expect_name("f /a.js:99999999999:3", TIER_NONE, "f", "/a.js:99999999999", 3, 0);
+    expect_name("", TIER_NONE, "", "", 0, 0);
+    expect_name("*", TIER_OPTIMIZED, "", "", 0, 0);
+    expect_name(":1:2", TIER_NONE, "", "", 1, 2);
+    expect_name("+'f /a.js:1:2", TIER_MAGLEV, "f", "/a.js", 1, 2);
 }
 END_TEST
 
@@ -53,7 +56,7 @@ START_TEST(ticks_of_compiled_code)
                             "profiler,end\n",
                   "/tmp/isolate-0x55d0-4242-v8.log");
     char *rows = rows_of(profile);
-    ck_assert_str_eq(rows, "1 j:~<anonymous>@/srv/app.js;j:*fib@/srv/app.js;j:*fib@/srv/app.js\n"
+    ck_assert_str_eq(rows, "1 j:~@/srv/app.js;j:*fib@/srv/app.js;j:*fib@/srv/app.js\n"
                            "1 j:*fib@/srv/app.js\n"
                            "1 ?:+0\n");
     free(rows);
