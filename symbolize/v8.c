@@ -317,19 +317,17 @@ static void append_frame(struct v8 *v8, struct v8_run *run, frame_id frame)
     append(v8, run, &(struct v8_named){.frame = frame}, 1);
 }
 
-/* A function that runs bytecodes, interpreted or as baseline code. */
-static void append_bytecodes(struct v8 *v8, struct v8_run *run,
-                             const struct v8_bytecodes *bytecodes, enum code_tier tier,
-                             int32_t offset)
+/* A place in an interpreted function; offset -1: unknown. */
+static void append_bytecode(struct v8 *v8, struct v8_run *run, const struct v8_bytecodes *bytecodes,
+                            int32_t offset)
 {
-    uint32_t key = (uint32_t)offset << 1 | (tier == TIER_BASELINE);
-    uint32_t serial = bytecodes->entry.serial;
+    uint32_t serial = bytecodes->entry.serial, key = (uint32_t)offset;
     size_t count;
     const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
     if (!names) {
         uint32_t position =
             offset < 0 ? V8_NO_POSITION : v8_bytecode_position(&v8->heap, bytecodes->array, offset);
-        struct v8_named named = named_frame(v8, &bytecodes->function, tier, position);
+        struct v8_named named = named_frame(v8, &bytecodes->function, TIER_INTERPRETED, position);
         v8_cache_add_place(&v8->cache, serial, key, &named, 1);
         names = v8_cache_place(&v8->cache, serial, key, &count);
     }
@@ -351,24 +349,32 @@ static void append_interpreted(struct view *view, size_t index, struct v8_run *r
     struct v8_bytecodes *bytecodes = function_of_bytecodes(view, index, array);
     int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
     if (bytecodes)
-        append_bytecodes(v8, run, bytecodes, TIER_INTERPRETED, offset < 0 ? -1 : offset);
+        append_bytecode(v8, run, bytecodes, offset < 0 ? -1 : offset);
     else
         append_frame(v8, run, is_function_frame(view, index) ? v8->unknown : builtin);
 }
 
-static void append_baseline(struct view *view, size_t index, struct v8_run *run,
-                            const struct v8_compiled *compiled)
+/* What the code stands for at pc, as a key of the place in it. */
+static uint32_t key_of(const struct v8_compiled *compiled, uint64_t pc, bool call)
+{
+    return (uint32_t)(pc - compiled->code.start) << 1 | call;
+}
+
+/* Baseline code is one function's: its places are known by the code. */
+static size_t names_of_baseline(struct view *view, size_t index, const struct v8_compiled *compiled,
+                                struct v8_named *ret_name)
 {
     struct v8 *v8 = view->v8;
-    uint64_t array, pc = view->frames[index].pc;
-    struct v8_bytecodes *bytecodes = NULL;
-    if (bytecodes_of_frame(view, index, &array))
-        bytecodes = function_of_bytecodes(view, index, array);
-    if (bytecodes)
-        append_bytecodes(v8, run, bytecodes, TIER_BASELINE,
-                         v8_baseline_offset(&v8->heap, &compiled->code, array, pc));
-    else
-        append_frame(v8, run, v8->unknown);
+    uint64_t array;
+    struct v8_bytecodes *bytecodes =
+        bytecodes_of_frame(view, index, &array) ? function_of_bytecodes(view, index, array) : NULL;
+    if (!bytecodes)
+        return 0;
+    int32_t offset = v8_baseline_offset(&v8->heap, &compiled->code, array, view->frames[index].pc);
+    uint32_t position =
+        offset < 0 ? V8_NO_POSITION : v8_bytecode_position(&v8->heap, array, offset);
+    *ret_name = named_frame(v8, &bytecodes->function, TIER_BASELINE, position);
+    return 1;
 }
 
 static size_t names_of_sites(struct v8 *v8, const struct v8_site *sites, size_t count,
@@ -385,22 +391,31 @@ static size_t names_of_sites(struct v8 *v8, const struct v8_site *sites, size_t 
     return count;
 }
 
-static void append_optimised(struct view *view, size_t index, struct v8_run *run,
-                             const struct v8_compiled *compiled)
+static size_t names_of_optimised(struct view *view, size_t index,
+                                 const struct v8_compiled *compiled,
+                                 struct v8_named ret_names[LIMIT_INLINE_DEPTH])
+{
+    struct v8_site sites[LIMIT_INLINE_DEPTH];
+    size_t count =
+        v8_code_sites(&view->v8->heap, &compiled->code, view->frames[index].pc, index > 0, sites);
+    return names_of_sites(view->v8, sites, count,
+                          compiled->code.kind == V8_CODE_MAGLEV ? TIER_MAGLEV : TIER_OPTIMIZED,
+                          ret_names);
+}
+
+static void append_compiled(struct view *view, size_t index, struct v8_run *run,
+                            const struct v8_compiled *compiled)
 {
     struct v8 *v8 = view->v8;
-    uint64_t pc = view->frames[index].pc;
-    bool call = index > 0;
     uint32_t serial = compiled->entry.serial;
-    uint32_t key = (uint32_t)(pc - compiled->code.start) << 1 | call;
+    uint32_t key = key_of(compiled, view->frames[index].pc, index > 0);
     size_t count;
     const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
     if (!names) {
-        struct v8_site sites[LIMIT_INLINE_DEPTH];
         struct v8_named made[LIMIT_INLINE_DEPTH];
-        enum code_tier tier = compiled->code.kind == V8_CODE_MAGLEV ? TIER_MAGLEV : TIER_OPTIMIZED;
-        count = names_of_sites(
-            v8, sites, v8_code_sites(&v8->heap, &compiled->code, pc, call, sites), tier, made);
+        count = compiled->code.kind == V8_CODE_BASELINE
+                    ? names_of_baseline(view, index, compiled, made)
+                    : names_of_optimised(view, index, compiled, made);
         if (!count) {
             append_frame(v8, run, v8->unknown);
             return;
@@ -441,11 +456,9 @@ static void append_generated(struct view *view, size_t index, struct v8_run *run
     }
     switch (compiled->code.kind) {
     case V8_CODE_BASELINE:
-        append_baseline(view, index, run, compiled);
-        break;
     case V8_CODE_MAGLEV:
     case V8_CODE_TURBOFAN:
-        append_optimised(view, index, run, compiled);
+        append_compiled(view, index, run, compiled);
         break;
     case V8_CODE_BUILTIN: /* --interpreted-frames-native-stack has a copy for each function */
         append_interpreted(view, index, run, add_named_frame(v8, "(V8 builtin)", FRAME_RUNTIME));
@@ -467,7 +480,7 @@ static bool runs_bytecodes(struct v8 *v8, const struct unwound_frame *frame,
                            const struct v8_compiled *compiled)
 {
     if (compiled)
-        return compiled->code.kind == V8_CODE_BASELINE || compiled->code.kind == V8_CODE_BUILTIN;
+        return compiled->code.kind == V8_CODE_BUILTIN;
     return in_builtins(v8, frame->segment, frame->pc) &&
            builtin_at(v8, frame->pc - frame->segment->bias)->kind == BUILTIN_INTERPRETER;
 }
@@ -499,8 +512,8 @@ static void count_frames(struct v8 *v8)
     for (size_t i = 0; i < v8->names.items.count; i++) {
         frame_id frame = v8->names.items.items[i].frame;
         profile->quality.js_frames += profile->frames.items[frame].kind == FRAME_JAVASCRIPT;
-        profile->quality.js_named += profile->frames.items[frame].kind == FRAME_JAVASCRIPT &&
-                                     frame != v8->unknown;
+        profile->quality.js_named +=
+            profile->frames.items[frame].kind == FRAME_JAVASCRIPT && frame != v8->unknown;
     }
 }
 
