@@ -1,8 +1,7 @@
 /*
  * disasm.h - machine code of x86-64 and arm64 as text, one instruction at a time.
  *
- * Knows nothing of modules or symbols: whoever has a name for a jump's target adds it. The only
- * includer of libcapstone.
+ * Knows nothing of modules or symbols: whoever has a name for a jump's target adds it.
  */
 #ifndef MEMPROF_SYMBOLIZE_DISASM_H
 #define MEMPROF_SYMBOLIZE_DISASM_H

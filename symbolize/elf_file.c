@@ -274,10 +274,9 @@ static const uint8_t *bytes_at(const struct elf_file *file, uint64_t address, si
     for (size_t i = 0; file->image && i < file->loads.count; i++) {
         const struct elf_load *load = &file->loads.items[i];
         uint64_t into = address - load->vaddr, at;
-        if ((load->executable || !executable) && address >= load->vaddr &&
-            into < load->file_size && size <= load->file_size - into &&
-            !__builtin_add_overflow(load->offset, into, &at) && at <= file->image_size &&
-            size <= file->image_size - at)
+        if ((load->executable || !executable) && address >= load->vaddr && into < load->file_size &&
+            size <= load->file_size - into && !__builtin_add_overflow(load->offset, into, &at) &&
+            at <= file->image_size && size <= file->image_size - at)
             return file->image + at;
     }
     return NULL;

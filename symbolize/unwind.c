@@ -34,8 +34,8 @@ struct unwinder {
     uint64_t kept; /* registers that survive a call, as a mask */
     struct stitcher stitcher;
     struct pc_cache cache;
-    bare_leaf_fn *bare_leaf; /* NULL: not asked */
-    void *bare_leaf_context;
+    leaf_frame_fn *leaf_frame; /* NULL: not asked */
+    void *leaf_context;
 };
 
 struct walk {
@@ -70,10 +70,10 @@ void unwinder_free(struct unwinder *unwinder)
     free(unwinder);
 }
 
-void unwinder_ask(struct unwinder *unwinder, bare_leaf_fn *bare_leaf, void *context)
+void unwinder_ask(struct unwinder *unwinder, leaf_frame_fn *leaf_frame, void *context)
 {
-    unwinder->bare_leaf = bare_leaf;
-    unwinder->bare_leaf_context = context;
+    unwinder->leaf_frame = leaf_frame;
+    unwinder->leaf_context = context;
 }
 
 void unwinder_forget(struct unwinder *unwinder, uint32_t tid)
@@ -199,14 +199,20 @@ static enum step step_frame_pointer(struct walk *walk)
 }
 
 /* Of code that has pushed no frame yet, or popped it again: fp is the caller's. */
-static enum step step_bare(struct walk *walk, uint32_t depth)
+static enum step step_leaf(struct walk *walk, enum leaf_frame leaf, uint32_t where)
 {
     const struct arch *arch = walk->unwinder->arch;
     struct registers *registers = &walk->registers;
     uint64_t return_address;
-    if (!read_stack(walk, registers->value[arch->sp] + depth, &return_address))
-        return STEP_COPY_ENDED;
-    registers->value[arch->sp] += depth + 8;
+    if (leaf == LEAF_HELD) {
+        if (where >= arch->registers || !is_known(walk, (uint8_t)where))
+            return STEP_BROKEN;
+        return_address = registers->value[where];
+    } else {
+        if (!read_stack(walk, registers->value[arch->sp] + where, &return_address))
+            return STEP_COPY_ENDED;
+        registers->value[arch->sp] += where + 8;
+    }
     registers->known &= walk->unwinder->kept;
     registers->pc = return_address & arch->address_mask;
     return STEP_CALLER;
@@ -264,12 +270,12 @@ static enum step step_null_call(struct walk *walk)
     return STEP_CALLER;
 }
 
-/* Whether the leaf `frame` stands without a frame of its own. */
-static bool is_bare(const struct unwinder *unwinder, const struct rule *rule, bool exact,
-                    const struct unwound_frame *frame, uint32_t *ret_depth)
+static enum leaf_frame leaf_of(const struct unwinder *unwinder, const struct unwound_frame *frame,
+                               uint32_t *ret_where)
 {
-    return rule->kind == RULE_NONE && exact && unwinder->bare_leaf && frame->segment &&
-           unwinder->bare_leaf(unwinder->bare_leaf_context, frame->segment, frame->pc, ret_depth);
+    if (!unwinder->leaf_frame || !frame->segment)
+        return LEAF_UNKNOWN;
+    return unwinder->leaf_frame(unwinder->leaf_context, frame->segment, frame->pc, ret_where);
 }
 
 static enum step step_by(struct walk *walk, const struct rule *rule, const struct segment *segment)
@@ -326,11 +332,15 @@ static size_t walk_frames(struct unwinder *unwinder, const struct space *space, 
         *frame = (struct unwound_frame){
             exact || rule->signal ? pc : pc - 1, sp,
             is_known(walk, fp_number) ? walk->registers.value[fp_number] : 0, entry->segment};
-        uint32_t depth;
-        bool bare = is_bare(unwinder, rule, exact, frame, &depth);
-        if (bare)
+        uint32_t where;
+        enum leaf_frame leaf =
+            rule->kind == RULE_NONE && exact ? leaf_of(unwinder, frame, &where) : LEAF_UNKNOWN;
+        if (leaf == LEAF_BARE || leaf == LEAF_HELD) {
             frame->fp = 0;
-        step = bare ? step_bare(walk, depth) : step_by(walk, rule, entry->segment);
+            step = step_leaf(walk, leaf, where);
+        } else {
+            step = step_by(walk, rule, entry->segment);
+        }
         exact = rule->signal;
         by_frame_pointer = rule->kind == RULE_NONE;
         walk->switched |= exact && walk->registers.value[sp_number] - walk->base >= walk->limit;

@@ -11,6 +11,7 @@
 
 #include "core/limits.h"
 #include "symbolize/arch.h"
+#include "symbolize/frame_states.h"
 #include "symbolize/modules.h"
 
 enum unwind_end {
@@ -34,12 +35,9 @@ struct stack_copy {
     bool cut;            /* the stack may go on beyond: size reached the size asked for */
 };
 
-/*
- * What is known of an innermost frame's code that has no unwind tables: true if it stands without
- * a frame of its own at pc, and then *ret_depth bytes lie between sp and the return address.
- */
-typedef bool bare_leaf_fn(void *context, const struct segment *segment, uint64_t pc,
-                          uint32_t *ret_depth);
+/* What is known of an innermost frame's code that has no unwind tables; see frame_states_find. */
+typedef enum leaf_frame leaf_frame_fn(void *context, const struct segment *segment, uint64_t pc,
+                                      uint32_t *ret_where);
 
 struct unwinder;
 
@@ -47,7 +45,7 @@ struct unwinder *unwinder_new(const struct arch *arch);
 void unwinder_free(struct unwinder *unwinder);
 
 /* Is asked from now on; NULL: all such code keeps its frame pointer. */
-void unwinder_ask(struct unwinder *unwinder, bare_leaf_fn *bare_leaf, void *context);
+void unwinder_ask(struct unwinder *unwinder, leaf_frame_fn *leaf_frame, void *context);
 
 /*
  * Unwinds one sample. frames[0] is the leaf; at most LIMIT_STACK_FRAMES, and then it ends as

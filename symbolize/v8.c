@@ -20,28 +20,16 @@
  */
 #include "symbolize/v8.h"
 
-#include "symbolize/naming.h"
 #include "symbolize/symbols.h"
+#include "symbolize/v8_builtins.h"
 #include "symbolize/v8_cache.h"
 
 #include <string.h>
 #include <time.h>
 
 enum {
-    BUILTINS_CACHED = 1 << 12, /* entries, a power of two */
     HEADER_BYTES = 48, /* of a BytecodeArray: map, length, tables, frame and parameter size */
     LARGE_MODULE_BYTES = 1 << 24 /* V8 alone has 20 MB of code; symbols of less are not searched */
-};
-
-enum builtin_kind {
-    BUILTIN_CODE,       /* named as it is */
-    BUILTIN_INTERPRETER /* on the frame of an interpreted function */
-};
-
-struct builtin {
-    uint64_t address; /* of the pc, in the module; 0: free */
-    enum builtin_kind kind;
-    frame_id frame;
 };
 
 struct v8 {
@@ -51,7 +39,8 @@ struct v8 {
     struct v8_heap heap;
     struct v8_scripts *scripts;
     struct v8_cache cache;
-    struct builtin builtins[BUILTINS_CACHED];
+    struct v8_builtins *builtins;
+    frame_id nameless_builtin;
     frame_id unknown;
     struct v8_names names;
 };
@@ -102,6 +91,8 @@ struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, str
     v8->heap.bytecode_sizes =
         elf_file_data(module->elf, layout->bytecode_sizes, (size_t)3 * layout->bytecode_count);
     v8->scripts = v8_scripts_new();
+    v8->builtins = v8_builtins_new(module->elf, layout->blob_start, layout->blob_size);
+    v8->nameless_builtin = add_named_frame(v8, "(V8 builtin)", FRAME_RUNTIME);
     v8->unknown = add_named_frame(v8, "(unknown JavaScript)", FRAME_JAVASCRIPT);
     snprintf(v8->version, sizeof v8->version, "%d.%d.%d.%d", layout->major, layout->minor,
              layout->build, layout->patch);
@@ -114,14 +105,9 @@ void v8_free(struct v8 *v8)
         return;
     v8_scripts_free(v8->scripts);
     v8_cache_release(&v8->cache);
+    v8_builtins_free(v8->builtins);
     vec_release(&v8->names.items);
     free(v8);
-}
-
-bool v8_bare_leaf(void *context, const struct segment *segment, uint64_t pc, uint32_t *ret_depth)
-{
-    (void)context, (void)segment, (void)pc, (void)ret_depth;
-    return false;
 }
 
 const char *v8_version(const struct v8 *v8)
@@ -140,31 +126,21 @@ static bool is_generated(const struct unwound_frame *frame)
     return frame->segment && module_is_generated(frame->segment->module);
 }
 
-static bool ends_with(const char *text, const char *end)
+/* The builtin that a frame is in; NULL for other code, and if it has no name. */
+static struct v8_builtin *builtin_of(struct v8 *v8, const struct unwound_frame *frame)
 {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
+    return in_builtins(v8, frame->segment, frame->pc)
+               ? v8_builtins_find(v8->builtins, frame->pc - frame->segment->bias)
+               : NULL;
 }
 
-/* src/interpreter/interpreter-generator.cc, src/builtins/x64/builtins-x64.cc */
-static bool is_interpreter(const char *name)
+static frame_id frame_of_builtin(struct v8 *v8, struct v8_builtin *builtin)
 {
-    return ends_with(name, "Handler") || !strcmp(name, "Builtins_InterpreterEntryTrampoline") ||
-           !strncmp(name, "Builtins_InterpreterEnterAt", 27);
-}
-
-static const struct builtin *builtin_at(struct v8 *v8, uint64_t address)
-{
-    struct builtin *cached = &v8->builtins[hash_mix(address) & (BUILTINS_CACHED - 1)];
-    if (cached->address == address)
-        return cached;
-    struct symbol symbol;
-    bool found = module_symbol(v8->module, address, &symbol);
-    *cached = (struct builtin){.address = address};
-    cached->frame = add_named_frame(v8, found ? symbol.name : "(V8 builtin)", FRAME_RUNTIME);
-    if (found && is_interpreter(symbol.name))
-        cached->kind = BUILTIN_INTERPRETER;
-    return cached;
+    if (!builtin)
+        return v8->nameless_builtin;
+    if (!builtin->tag)
+        builtin->tag = add_named_frame(v8, builtin->name, FRAME_RUNTIME);
+    return builtin->tag;
 }
 
 /* A word of the frame of frames[index], from the copy or, beyond it, from the process. */
@@ -427,7 +403,7 @@ static void append_compiled(struct view *view, size_t index, struct v8_run *run,
 }
 
 /* Code that is not known, or was other code a moment ago, is looked for. */
-static const struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
+static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
 {
     struct v8_code code;
     struct v8_compiled *compiled = v8_cache_compiled(&v8->cache, pc);
@@ -461,7 +437,7 @@ static void append_generated(struct view *view, size_t index, struct v8_run *run
         append_compiled(view, index, run, compiled);
         break;
     case V8_CODE_BUILTIN: /* --interpreted-frames-native-stack has a copy for each function */
-        append_interpreted(view, index, run, add_named_frame(v8, "(V8 builtin)", FRAME_RUNTIME));
+        append_interpreted(view, index, run, v8->nameless_builtin);
         break;
     case V8_CODE_REGEXP:
         append_frame(v8, run, add_named_frame(v8, "[regexp]", FRAME_RUNTIME));
@@ -475,14 +451,44 @@ static void append_generated(struct view *view, size_t index, struct v8_run *run
     }
 }
 
+static const struct frame_states *states_of_compiled(struct v8 *v8, struct v8_compiled *compiled)
+{
+    size_t size = (size_t)compiled->code.size;
+    if (compiled->states_tried)
+        return compiled->states;
+    compiled->states_tried = true;
+    if (size > LIMIT_FRAME_CODE_BYTES)
+        return NULL;
+    _cleanup_free_ uint8_t *code = xmalloc(size + 1);
+    if (remote_read(&v8->heap.memory, compiled->code.start, code, size))
+        compiled->states =
+            frame_states_new(v8->module->elf->machine, code, size, compiled->code.start);
+    return compiled->states;
+}
+
+enum leaf_frame v8_leaf_frame(void *context, const struct segment *segment, uint64_t pc,
+                              uint32_t *ret_where)
+{
+    struct v8 *v8 = context;
+    if (in_builtins(v8, segment, pc)) {
+        struct v8_builtin *builtin = v8_builtins_find(v8->builtins, pc - segment->bias);
+        return builtin ? v8_builtin_leaf(v8->builtins, builtin, pc - segment->bias, ret_where)
+                       : LEAF_UNKNOWN;
+    }
+    struct v8_compiled *compiled =
+        module_is_generated(segment->module) ? compiled_at(v8, pc) : NULL;
+    const struct frame_states *states = compiled ? states_of_compiled(v8, compiled) : NULL;
+    return states ? frame_states_find(states, pc, ret_where) : LEAF_UNKNOWN;
+}
+
 /* Whether a frame's name is that of its bytecodes, and not of its code alone. */
 static bool runs_bytecodes(struct v8 *v8, const struct unwound_frame *frame,
                            const struct v8_compiled *compiled)
 {
     if (compiled)
         return compiled->code.kind == V8_CODE_BUILTIN;
-    return in_builtins(v8, frame->segment, frame->pc) &&
-           builtin_at(v8, frame->pc - frame->segment->bias)->kind == BUILTIN_INTERPRETER;
+    const struct v8_builtin *builtin = builtin_of(v8, frame);
+    return builtin && builtin->is_interpreter;
 }
 
 /* The entries that the frames' names stand on, as far as they are there. */
@@ -529,11 +535,12 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
         struct v8_run *run = &v8->names.runs[i];
         *run = (struct v8_run){.first = (uint32_t)v8->names.items.count};
         if (in_builtins(v8, frames[i].segment, frames[i].pc)) {
-            const struct builtin *builtin = builtin_at(v8, frames[i].pc - frames[i].segment->bias);
-            if (builtin->kind == BUILTIN_INTERPRETER)
-                append_interpreted(&view, i, run, builtin->frame);
+            struct v8_builtin *builtin = builtin_of(v8, &frames[i]);
+            frame_id frame = frame_of_builtin(v8, builtin);
+            if (builtin && builtin->is_interpreter)
+                append_interpreted(&view, i, run, frame);
             else
-                append_frame(v8, run, builtin->frame);
+                append_frame(v8, run, frame);
         } else if (is_generated(&frames[i])) {
             append_generated(&view, i, run);
         }

@@ -41,8 +41,9 @@ struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, str
 void v8_free(struct v8 *v8);
 /* "11.3.244.8", owned by v8. */
 const char *v8_version(const struct v8 *v8);
-/* A bare_leaf_fn; the context is the struct v8. */
-bool v8_bare_leaf(void *v8, const struct segment *segment, uint64_t pc, uint32_t *ret_depth);
+/* A leaf_frame_fn for code of V8's; the context is the struct v8. */
+enum leaf_frame v8_leaf_frame(void *v8, const struct segment *segment, uint64_t pc,
+                              uint32_t *ret_where);
 /*
  * Names the frames of one stack that is not older than some milliseconds. `stack` is the copy that
  * they were unwound from: it begins at frames[0].sp. The result is owned by v8 and holds until the

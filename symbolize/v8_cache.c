@@ -8,12 +8,18 @@ enum {
     PROOF_NS = 2000000 /* samples come in bursts, and are read in one go */
 };
 
+static void free_compiled(struct v8_compiled *compiled)
+{
+    frame_states_free(compiled->states);
+    free(compiled);
+}
+
 static void release_entries(struct v8_cache *cache)
 {
     for (size_t i = 0; i < cache->bytecodes.count; i++)
         free(cache->bytecodes.items[i]);
     for (size_t i = 0; i < cache->compiled.count; i++)
-        free(cache->compiled.items[i]);
+        free_compiled(cache->compiled.items[i]);
     vec_release(&cache->bytecodes);
     vec_release(&cache->compiled);
     hash_release(&cache->bytecodes_index);
@@ -97,7 +103,7 @@ struct v8_compiled *v8_cache_add_compiled(struct v8_cache *cache, const struct v
     size_t first = position_of(cache, code->start), last = first;
     struct v8_compiled **items = cache->compiled.items;
     while (last < cache->compiled.count && items[last]->code.start < code->start + code->size)
-        free(items[last++]);
+        free_compiled(items[last++]);
     struct v8_compiled *compiled = xcalloc(1, sizeof *compiled);
     compiled->code = *code;
     v8_cache_renew(cache, &compiled->entry);

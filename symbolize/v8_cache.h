@@ -34,6 +34,8 @@ struct v8_bytecodes { /* an interpreted function */
 struct v8_compiled {
     struct v8_entry entry;
     struct v8_code code;
+    struct frame_states *states; /* NULL: not made yet, or not to be had */
+    bool states_tried;
 };
 
 /* The names of one place in one function. */

@@ -5,7 +5,8 @@
  * src/objects/scope-info.tq). The flags' bits move from version to version; what the words are
  * does not, so they are read by what they are: behind the names of the context's locals come
  *
- *     [a saved class variable]  [function name or 0, a Smi]  [inferred name or undefined]  start  end
+ *     [a saved class variable]  [function name or 0, a Smi]  [inferred name or undefined]  start
+ * end
  *
  * and of all readings the first that ends in two positions within the script is the right one: what
  * follows the positions is no pair of Smis. From V8 13.6 on the positions stand in front.
