@@ -1,6 +1,8 @@
 /*
  * function_name.c - names are compared as text: C++ and Rust names are demangled already, and
  * what stands behind the last parenthesis of arguments ("const", "[clone .cold]") goes with them.
+ * Reports put the mark of its tier in front of a JavaScript function: a name that is copied from
+ * there has one.
  */
 #include "cmd/function_name.h"
 
@@ -119,9 +121,23 @@ static int fail_ambiguous(const struct profile *profile, const candidate_vec *ca
                      typed, count, shown, count > names ? "; …" : "");
 }
 
+/* Nothing fits "*fib", but "fib" is there. */
+static bool is_marked(const struct profile *profile, const char *typed)
+{
+    if (!*typed || !strchr("~^+*", *typed))
+        return false;
+    candidate_vec whole = candidates_gather(profile, typed);
+    candidate_vec bare = candidates_gather(profile, typed + 1);
+    bool marked = whole.count && whole.items[0].fit == FIT_NONE && bare.items[0].fit == FIT_WHOLE;
+    vec_release(&whole);
+    vec_release(&bare);
+    return marked;
+}
+
 int function_name_find(const struct profile *profile, const char *typed, const char *file_name,
                        string_id *ret_function, struct error *err)
 {
+    typed += is_marked(profile, typed);
     candidate_vec candidates = candidates_gather(profile, typed);
     size_t best = 0;
     while (best < candidates.count && candidates.items[best].fit == candidates.items[0].fit)

@@ -10,7 +10,8 @@
 /*
  * The name of the function that `typed` stands for: the whole name, else the name without its
  * arguments, else the last part of it ("push" for "app::Queue::push(int)"), else any part; the
- * first of these that only one name fits. Fails with the names that fit, or with the nearest
+ * first of these that only one name fits. A tier's mark in front of a whole name is passed over.
+ * Fails with the names that fit, or with the nearest
  * one; `file_name` is for the message.
  */
 int function_name_find(const struct profile *profile, const char *typed, const char *file_name,

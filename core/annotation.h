@@ -51,6 +51,7 @@ struct annotated_line {
     uint32_t file; /* a position in files */
     uint32_t line; /* 0: code without a line */
     uint64_t ticks;
+    uint64_t total;   /* of the stacks that stood in the line, with its calls; 0: unknown */
     string_id source; /* the text, without its newline; 0 also when it can't be read */
 };
 
@@ -67,6 +68,8 @@ struct annotation {
     uint64_t ticks;                     /* in the function's code, with what is inlined there */
     uint64_t self;                      /* in its own code, as a report has it */
     uint64_t total;                     /* of the whole profile */
+    uint64_t with_calls;                /* ticks of the function and all that it calls */
+    bool has_totals;                    /* with_calls and the lines' total are known */
     vec(struct annotated_place) places; /* 0 is the unknown one */
     vec(struct annotated_instruction) instructions;
     vec(struct annotated_code) code;  /* most ticks first */

@@ -15,6 +15,14 @@ static void write_text(struct output_file *file, const struct annotation *annota
     json_write_string(file, annotation_string(annotation, id));
 }
 
+static void write_known(struct output_file *file, bool known, uint64_t value)
+{
+    if (known)
+        output_unsigned(file, value);
+    else
+        output_text(file, "null");
+}
+
 /* The inlined calls of an instruction, innermost first. */
 static void write_frames(struct output_file *file, const struct annotation *annotation,
                          uint32_t place)
@@ -77,8 +85,10 @@ static void write_lines(struct output_file *file, const struct annotation *annot
         const struct annotated_file *in = &annotation->files.items[line->file];
         output_text(file, i ? ",\n{" : "\n{");
         write_text(file, annotation, "file", in->path);
-        output_printf(file, ",\"line\":%u,\"ticks\":%" PRIu64 ",\"source\":", line->line,
+        output_printf(file, ",\"line\":%u,\"ticks\":%" PRIu64 ",\"total\":", line->line,
                       line->ticks);
+        write_known(file, annotation->has_totals && (line->total || !line->ticks), line->total);
+        output_text(file, ",\"source\":");
         if (in->readable)
             json_write_string(file, annotation_string(annotation, line->source));
         else
@@ -97,8 +107,10 @@ void annotation_json(struct output_file *file, const struct annotation *annotati
     write_text(file, annotation, "function", annotation->function);
     output_printf(file,
                   ",\n\"ticks\":%" PRIu64 ",\"self\":%" PRIu64 ",\"total_ticks\":%" PRIu64
-                  ",\n\"notes\":[",
+                  ",\"with_calls\":",
                   annotation->ticks, annotation->self, annotation->total);
+    write_known(file, annotation->has_totals, annotation->with_calls);
+    output_text(file, ",\n\"notes\":[");
     for (size_t i = 0; i < annotation->notes.count; i++) {
         output_text(file, i ? "," : "");
         json_write_string(file, annotation_string(annotation, annotation->notes.items[i]));

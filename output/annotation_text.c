@@ -140,6 +140,8 @@ static void write_header(const struct printing *p)
     if (annotation->self != annotation->ticks)
         output_printf(p->file, "; %" PRIu64 " of its own, the rest of what is inlined into it",
                       annotation->self);
+    if (annotation->has_totals)
+        output_printf(p->file, "; %" PRIu64 " with what it calls", annotation->with_calls);
     output_text(p->file, ".\n");
     write_modules(p);
     for (size_t i = 0; i < annotation->notes.count; i++) {
@@ -299,6 +301,10 @@ static void write_line_code(const struct printing *p, const uint32_t *positions,
 static void write_line(const struct printing *p, const struct annotated_line *line)
 {
     write_counts(p, line->ticks);
+    if (p->annotation->has_totals && line->total)
+        output_printf(p->file, "%6" PRIu64 "  ", line->total);
+    else if (p->annotation->has_totals)
+        output_text(p->file, "        ");
     if (line->line)
         output_printf(p->file, "%6u  ", line->line);
     else
@@ -317,7 +323,9 @@ static void write_lines(const struct printing *p, bool with_code)
         const struct annotated_line *line = &annotation->lines.items[i];
         if (!i || line->file != line[-1].file) {
             write_heading(p, text_of(p, annotation->files.items[line->file].path));
-            output_text(p->file, "   ticks  share    line  source\n");
+            output_text(p->file, annotation->has_totals
+                                     ? "    self  share   total    line  source\n"
+                                     : "   ticks  share    line  source\n");
         }
         write_line(p, line);
         if (with_code && line->ticks)

@@ -13,8 +13,8 @@
  */
 #include "output/cpuprofile_raw.h"
 
+#include "core/file_url.h"
 #include "core/limits.h"
-#include "output/digits.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -215,23 +215,10 @@ static enum frame_kind kind_by_name(const struct profile *profile, const struct 
     return node->script && node->line ? FRAME_JAVASCRIPT : FRAME_RUNTIME;
 }
 
-/* file:///a%20b → /a b */
 static string_id path_of_url(struct profile *profile, string_id url)
 {
-    static const char scheme[] = "file://";
-    const char *text = profile_string(profile, url);
-    if (strncmp(text, scheme, sizeof scheme - 1) != 0)
-        return url;
-    text += sizeof scheme - 1;
-    _cleanup_free_ char *path = xmalloc(strlen(text) + 1);
-    size_t used = 0;
-    while (*text) {
-        unsigned high = *text == '%' ? digit_value(text[1]) : 16;
-        unsigned low = high < 16 ? digit_value(text[2]) : 16;
-        path[used++] = low < 16 ? (char)(high * 16 + low) : *text;
-        text += low < 16 ? 3 : 1;
-    }
-    return strings_intern_length(&profile->strings, path, used);
+    _cleanup_free_ char *path = file_url_path(profile_string(profile, url));
+    return strings_intern(&profile->strings, path);
 }
 
 static struct frame frame_of_node(struct build *build, uint32_t index)
@@ -256,7 +243,7 @@ static struct frame frame_of_node(struct build *build, uint32_t index)
     frame.module = class->module;
     if (class->unnamed)
         frame.function = 0;
-    if (frame.kind != FRAME_JAVASCRIPT)
+    if (frame.kind != FRAME_JAVASCRIPT && frame.file)
         frame.file = path_of_url(raw->profile, frame.file);
     return frame;
 }

@@ -357,34 +357,6 @@ static void add_code(struct annotating *a, const struct block *block)
     vec_append(&annotation->code, code);
 }
 
-/* V8 counts ticks by line itself; its frames are the function's own. */
-static void add_javascript(struct annotating *a)
-{
-    const struct profile *profile = a->profile;
-    struct annotation *annotation = a->annotation;
-    int64_t cpu = profile_find_metric(profile, "cpu");
-    uint64_t ticks = 0, with_line = 0;
-    for (node_id i = 1; cpu >= 0 && i < profile->nodes.count; i++) {
-        const struct frame *frame = profile_frame_of(profile, i);
-        if (frame->kind == FRAME_JAVASCRIPT && is_function(a, frame))
-            ticks += profile_self(profile, (metric_id)cpu, i);
-    }
-    for (size_t i = 0; ticks && i < profile->lines.count; i++) {
-        const struct line_ticks *line = &profile->lines.items[i];
-        const struct frame *frame = profile_frame_of(profile, line->node);
-        if (frame->kind != FRAME_JAVASCRIPT || !is_function(a, frame))
-            continue;
-        collect_line(&a->lines,
-                     strings_intern(&annotation->strings, profile_string(profile, frame->file)),
-                     line->line, frame->line, line->ticks);
-        with_line += line->ticks;
-    }
-    if (with_line && with_line < ticks)
-        annotation_note(annotation, "%" PRIu64 " ticks have no line", ticks - with_line);
-    annotation->ticks += with_line ? ticks : 0;
-    annotation->self += with_line ? ticks : 0;
-}
-
 /* Why there is nothing to show. */
 static int nothing(const struct annotating *a, struct error *err)
 {
@@ -429,7 +401,7 @@ static void gather(struct annotating *a)
         qsort(a->blocks.items, a->blocks.count, sizeof *a->blocks.items, block_compare);
     for (size_t i = 0; i < a->blocks.count; i++)
         add_code(a, &a->blocks.items[i]);
-    add_javascript(a);
+    collect_javascript(a->profile, a->options->function, &a->lines);
 }
 
 int annotate(const struct profile *profile, struct modules *modules,
@@ -451,7 +423,7 @@ int annotate(const struct profile *profile, struct modules *modules,
     annotation->total = cpu >= 0 ? profile_sum(profile, (metric_id)cpu) : 0;
     naming_init(&a.naming, &annotation->strings);
     gather(&a);
-    int status = annotation->ticks ? 0 : nothing(&a, err);
+    int status = annotation->ticks || annotation->has_totals ? 0 : nothing(&a, err);
     if (!status) {
         finish_lines(&a.lines, options->source_root, profile->meta.wall_start_us);
         *ret_annotation = steal(&annotation);

@@ -3,7 +3,7 @@
  *
  * Takes the ticks of addresses in the profile, the code and the debug information of the files
  * that its modules name, and the sources that these name; needs no running target. Native code
- * has instructions and lines, JavaScript the lines that V8 counted.
+ * has instructions and lines, JavaScript the lines that are stored, in all tiers of the function.
  */
 #ifndef MEMPROF_SYMBOLIZE_ANNOTATE_H
 #define MEMPROF_SYMBOLIZE_ANNOTATE_H

@@ -1,6 +1,6 @@
 /*
- * annotate_internal.h - what annotate.c (ticks and instructions) and annotate_source.c (lines and
- * their text) share.
+ * annotate_internal.h - what annotate.c (ticks and instructions), annotate_javascript.c (lines that
+ * the profile has) and annotate_source.c (lines and their text) share.
  */
 #ifndef MEMPROF_SYMBOLIZE_ANNOTATE_INTERNAL_H
 #define MEMPROF_SYMBOLIZE_ANNOTATE_INTERNAL_H
@@ -20,6 +20,12 @@ struct line_collector {
  */
 uint32_t collect_line(struct line_collector *lines, string_id file, uint32_t line, uint32_t defined,
                       uint64_t ticks);
+/*
+ * The lines of the JavaScript functions with that name (of profile), and their ticks, which are
+ * added to those of the annotation. Nothing is done if no lines are stored.
+ */
+void collect_javascript(const struct profile *profile, string_id function,
+                        struct line_collector *lines);
 /*
  * Reads the sources and puts files, lines and the instructions' positions in order. Sources that
  * changed after recorded_us (CLOCK_REALTIME, 0: unknown) are noted.

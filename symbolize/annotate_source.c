@@ -8,6 +8,7 @@
  */
 #include "symbolize/annotate_internal.h"
 
+#include "core/file_url.h"
 #include "core/limits.h"
 
 #include <stdarg.h>
@@ -114,11 +115,9 @@ static int source_read_path(const char *path, struct source *ret_source)
     return 0;
 }
 
-static int source_read(const char *path, const char *root, struct source *ret_source)
+static int source_read(const char *url, const char *root, struct source *ret_source)
 {
-    static const char scheme[] = "file://";
-    if (!strncmp(path, scheme, sizeof scheme - 1))
-        path += sizeof scheme - 1;
+    _cleanup_free_ char *path = file_url_path(url);
     if (root) {
         _cleanup_free_ char *below = xasprintf("%s/%s", root, path);
         if (!source_read_path(below, ret_source))

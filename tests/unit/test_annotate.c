@@ -455,8 +455,133 @@ START_TEST(lines_of_javascript)
 }
 END_TEST
 
+static node_id add_script(struct profile *profile, node_id parent, const char *name, string_id file,
+                          enum code_tier tier)
+{
+    struct frame frame = {.function = strings_intern(&profile->strings, name),
+                          .file = file,
+                          .line = 2,
+                          .kind = FRAME_JAVASCRIPT,
+                          .tier = tier};
+    return profile_add_node(profile, parent, profile_add_frame(profile, &frame));
+}
+
+static void expect_total(const struct annotation *annotation, uint32_t line, uint64_t self,
+                         uint64_t total)
+{
+    ck_assert_uint_eq(line_ticks(annotation, line), self);
+    for (size_t i = 0; i < annotation->lines.count; i++)
+        if (annotation->lines.items[i].line == line)
+            ck_assert_msg(annotation->lines.items[i].total == total, "line %u: %lu, not %lu", line,
+                          (long)annotation->lines.items[i].total, (long)total);
+}
+
+/* One stack: nodes of walk and leaf, each with the line that it stood in. */
+struct walk_frame {
+    const char *name;
+    uint32_t line;
+};
+
+static void add_walk(struct profile *profile, const struct walk_frame *frames, size_t count,
+                     uint64_t ticks, bool *lines_of_walk)
+{
+    string_id file = strings_intern(&profile->strings, "/none/w.js");
+    node_id node = 0;
+    for (size_t i = 0; i < count; i++) {
+        enum code_tier tier = (enum code_tier)(frames[i].line % CODE_TIERS);
+        node = add_script(profile, node, frames[i].name, file, tier);
+        if (i)
+            profile_add_call_line(profile, node, frames[i - 1].line, ticks);
+        if (*frames[i].name == 'w')
+            lines_of_walk[frames[i].line] = true;
+    }
+    profile_add_line(profile, node, frames[count - 1].line, ticks);
+    profile_add_self(profile, 0, node, ticks);
+}
+
+/*
+ * Random stacks of a recursive function in several tiers. Here the tier tells the line, so that no
+ * call is seen in two lines, and the totals must be exact: those of counting each stack by hand.
+ */
+START_TEST(totals_of_javascript_lines)
+{
+    enum { LINES = CODE_TIERS };
+    static const char *const names[] = {"walk", "other", "walk"};
+    uint32_t random = 5;
+    for (int round = 0; round < 30; round++) {
+        struct profile *profile = profile_new();
+        profile_add_metric(profile, "cpu", "ticks");
+        uint64_t totals[LINES + 1] = {0}, selves[LINES + 1] = {0}, with_calls = 0, self = 0;
+        for (int stack = 0; stack < 40; stack++) {
+            struct walk_frame frames[6];
+            bool seen[LINES + 1] = {false}, any = false;
+            random = random * 1664525 + 1013904223;
+            size_t count = 1 + (random >> 8) % 6;
+            uint64_t ticks = 1 + (random >> 16) % 9;
+            for (size_t i = 0; i < count; i++) {
+                random = random * 1664525 + 1013904223;
+                frames[i] =
+                    (struct walk_frame){names[(random >> 8) % 3], 1 + (random >> 16) % LINES};
+            }
+            add_walk(profile, frames, count, ticks, seen);
+            for (uint32_t line = 1; line <= LINES; line++) {
+                totals[line] += seen[line] ? ticks : 0;
+                any |= seen[line];
+            }
+            with_calls += any ? ticks : 0;
+            if (*frames[count - 1].name == 'w') {
+                selves[frames[count - 1].line] += ticks;
+                self += ticks;
+            }
+        }
+        struct fixture fixture = {.named = profile, .modules = modules_open_stored(profile)};
+        _cleanup_annotation_ struct annotation *annotation = annotated(&fixture, "walk");
+        ck_assert(annotation->has_totals);
+        ck_assert_uint_eq(annotation->with_calls, with_calls);
+        ck_assert_uint_eq(annotation->self, self);
+        for (uint32_t line = 1; line <= LINES; line++)
+            expect_total(annotation, line, selves[line], totals[line]);
+        modules_free(fixture.modules);
+        profile_free(profile);
+    }
+}
+END_TEST
+
+/* A function may do nothing but call. */
+START_TEST(javascript_that_only_calls)
+{
+    struct profile *profile = profile_new();
+    scratch_enter();
+    scratch_write("a b.js", "one\ntwo\nthree\nfour\n", 19);
+    _cleanup_free_ char *url = xasprintf("file://%s/a%%20b.js", scratch_directory);
+    string_id file = strings_intern(&profile->strings, url);
+    node_id outer = add_script(profile, 0, "outer", file, TIER_BASELINE);
+    node_id inner = add_script(profile, outer, "inner", file, TIER_OPTIMIZED);
+    node_id again = add_script(profile, outer, "inner", file, TIER_INTERPRETED);
+    profile_add_self(profile, profile_add_metric(profile, "cpu", "ticks"), inner, 10);
+    profile_add_self(profile, 0, again, 5);
+    profile_add_call_line(profile, inner, 3, 6);
+    profile_add_call_line(profile, inner, 4, 4);
+    profile_add_call_line(profile, again, 3, 5);
+    profile_add_line(profile, inner, 3, 10);
+    profile_add_line(profile, again, 3, 5);
+    struct fixture fixture = {.named = profile, .modules = modules_open_stored(profile)};
+    _cleanup_annotation_ struct annotation *of_outer = annotated(&fixture, "outer");
+    ck_assert_uint_eq(of_outer->ticks, 0);
+    ck_assert_uint_eq(of_outer->with_calls, 15);
+    expect_total(of_outer, 3, 0, 11);
+    expect_total(of_outer, 4, 0, 4);
+    expect_source(of_outer, 1, 3, "three");
+    _cleanup_annotation_ struct annotation *of_inner = annotated(&fixture, "inner");
+    ck_assert_uint_eq(of_inner->ticks, 15);
+    expect_total(of_inner, 3, 15, 15);
+    fixture_end(&fixture);
+}
+END_TEST
+
 UNIT_MAIN("annotate", a_function_with_what_is_inlined_into_it, arm64_code,
           inlined_copies_of_a_function, without_debug_information, a_separate_debug_file,
           a_tick_within_an_instruction, a_file_that_changed_is_refused_with_both_ids,
           a_file_without_a_build_id, a_file_that_was_stripped, sources_that_are_gone_or_elsewhere,
-          what_has_no_code, lines_of_javascript)
+          what_has_no_code, lines_of_javascript, totals_of_javascript_lines,
+          javascript_that_only_calls)

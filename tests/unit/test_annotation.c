@@ -22,11 +22,11 @@ static struct annotation *example(void)
     a->total = 400;
     string_id file = intern(a, "/src/hot.cc");
     *vec_push(&a->files) = (struct annotated_file){file, 10, 100, true};
-    *vec_push(&a->lines) = (struct annotated_line){0, 10, 0, intern(a, "int hot(int x)")};
-    *vec_push(&a->lines) = (struct annotated_line){0, 11, 99,
+    *vec_push(&a->lines) = (struct annotated_line){0, 10, 0, 0, intern(a, "int hot(int x)")};
+    *vec_push(&a->lines) = (struct annotated_line){0, 11, 99, 0,
                                                    intern(a, "\tadd(\x1b"
                                                              "x);")};
-    *vec_push(&a->lines) = (struct annotated_line){0, 12, 1, intern(a, "}")};
+    *vec_push(&a->lines) = (struct annotated_line){0, 12, 1, 0, intern(a, "}")};
     *vec_push(&a->places) = (struct annotated_place){0, a->function, file, 11};
     *vec_push(&a->places) =
         (struct annotated_place){1, intern(a, "box::size() const"), intern(a, "/inc/box.h"), 7};
@@ -187,12 +187,12 @@ START_TEST(json)
     ck_assert_str_eq(
         text,
         "{\"schema\":1,\"file\":\"a.cpuprofile\",\"function\":\"hot(int)\",\n"
-        "\"ticks\":100,\"self\":30,\"total_ticks\":400,\n"
+        "\"ticks\":100,\"self\":30,\"total_ticks\":400,\"with_calls\":null,\n"
         "\"notes\":[\"something is missing\"],\n"
         "\"lines\":[\n"
-        "{\"file\":\"/src/hot.cc\",\"line\":10,\"ticks\":0,\"source\":\"int hot(int x)\"},\n"
-        "{\"file\":\"/src/hot.cc\",\"line\":11,\"ticks\":99,\"source\":\"\\u0009add(\\u001bx);\"},\n"
-        "{\"file\":\"/src/hot.cc\",\"line\":12,\"ticks\":1,\"source\":\"}\"}],\n"
+        "{\"file\":\"/src/hot.cc\",\"line\":10,\"ticks\":0,\"total\":null,\"source\":\"int hot(int x)\"},\n"
+        "{\"file\":\"/src/hot.cc\",\"line\":11,\"ticks\":99,\"total\":null,\"source\":\"\\u0009add(\\u001bx);\"},\n"
+        "{\"file\":\"/src/hot.cc\",\"line\":12,\"ticks\":1,\"total\":null,\"source\":\"}\"}],\n"
         "\"code\":[\n"
         "{\"function\":\"hot(int)\",\"module\":\"/lib/libhot.so\",\"build_id\":\"abcd\","
         "\"inlined\":false,\"address\":4096,\"size\":32,\"ticks\":100,\"self\":30,"
@@ -208,6 +208,39 @@ START_TEST(json)
 }
 END_TEST
 
+/* JavaScript whose calls are known: what each line did itself, and with what it called. */
+START_TEST(totals_beside_own_ticks)
+{
+    _cleanup_annotation_ struct annotation *annotation = annotation_new();
+    annotation->function = intern(annotation, "handle");
+    annotation->ticks = annotation->self = 10;
+    annotation->total = 400;
+    annotation->with_calls = 100;
+    annotation->has_totals = true;
+    *vec_push(&annotation->files) =
+        (struct annotated_file){intern(annotation, "file:///a.js"), 2, 10, true};
+    *vec_push(&annotation->lines) =
+        (struct annotated_line){0, 2, 0, 0, intern(annotation, "function handle() {")};
+    *vec_push(&annotation->lines) =
+        (struct annotated_line){0, 3, 0, 95, intern(annotation, "  parse();")};
+    *vec_push(&annotation->lines) =
+        (struct annotated_line){0, 4, 10, 12, intern(annotation, "  return i++;")};
+    _cleanup_free_ char *text =
+        printed(annotation, (struct annotation_options){.view = ANNOTATION_SOURCE}, false);
+    ck_assert_str_eq(text, "handle: 10 ticks, 2.5% of the 400 in a.cpuprofile; 100 with what it "
+                           "calls.\n\n [file:///a.js]:\n"
+                           "    self  share   total    line  source\n"
+                           "                              2  function handle() {\n"
+                           "                     95       3    parse();\n"
+                           "     10  100.0%      12       4    return i++;\n");
+    _cleanup_free_ char *json =
+        printed(annotation, (struct annotation_options){.view = ANNOTATION_SOURCE}, true);
+    ck_assert_ptr_nonnull(strstr(json, "\"total_ticks\":400,\"with_calls\":100,"));
+    ck_assert_ptr_nonnull(strstr(json, "\"line\":2,\"ticks\":0,\"total\":0,"));
+    ck_assert_ptr_nonnull(strstr(json, "\"line\":3,\"ticks\":0,\"total\":95,"));
+}
+END_TEST
+
 UNIT_MAIN("annotation", source_with_hot_instructions, source_alone,
           instructions_with_what_they_are_from, without_source_it_is_instructions, an_inlined_copy,
-          colours_by_heat, json)
+          colours_by_heat, json, totals_beside_own_ticks)

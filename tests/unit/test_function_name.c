@@ -70,6 +70,9 @@ START_TEST(what_is_found)
     expect_found("app::Less::operator()", names[4]);
     expect_found("helper", names[5]);
     expect_found("_loop", names[7]);
+    /* As reports show JavaScript. */
+    _cleanup_free_ char *marked = xasprintf("*%s", names[7]);
+    expect_found(marked, names[7]);
 }
 END_TEST
 
