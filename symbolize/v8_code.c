@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-    FIRST_CHUNK = 1 << 12, /* most functions are smaller; a page, so that it is there or not */
+    PAGE = 1 << 12, /* is there or not as a whole; most functions are smaller */
     CHUNK = 1 << 14,
     HEAD_MAX = 128,    /* from the map to the instructions: at most 128 bytes, seen in 10.2 */
     HEAD_POINTERS = 3, /* the Code is one of the first fields */
@@ -128,24 +128,37 @@ static bool read_head(struct v8_heap *heap, uint64_t head, uint64_t map, uint64_
     return true;
 }
 
+/* Looks for the head in the words of [bottom, top), the last one first. */
+static bool search(struct v8_heap *heap, const uint8_t *bytes, uint64_t bottom, uint64_t top,
+                   uint64_t pc, struct v8_code *ret_code)
+{
+    for (uint64_t at = top; at > bottom; at -= 8) {
+        uint64_t word = word_at(bytes, (unsigned)(at - 8 - bottom));
+        if (v8_is_object(word) && read_head(heap, at - 8, word, pc, ret_code))
+            return true;
+    }
+    return false;
+}
+
 bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code)
 {
     uint8_t chunk[CHUNK];
-    uint64_t top = (pc | 7) + 1, size = FIRST_CHUNK;
+    uint64_t top = (pc | 7) + 1, size = PAGE;
     if (pc >= (uint64_t)1 << 47)
         return false;
-    uint64_t lowest = top > LIMIT_V8_SCAN_BYTES ? top - LIMIT_V8_SCAN_BYTES : size;
+    uint64_t lowest = top > LIMIT_V8_SCAN_BYTES ? top - LIMIT_V8_SCAN_BYTES : PAGE;
     while (top > lowest) {
         uint64_t bottom = (top - 1) & ~(size - 1);
-        if (!remote_read(&heap->memory, bottom, chunk, top - bottom))
-            return false;
-        for (uint64_t at = top; at > bottom; at -= 8) {
-            uint64_t word = word_at(chunk, (unsigned)(at - 8 - bottom));
-            if (v8_is_object(word) && read_head(heap, at - 8, word, pc, ret_code))
+        if (remote_read(&heap->memory, bottom, chunk, top - bottom)) {
+            if (search(heap, chunk, bottom, top, pc, ret_code))
                 return true;
+            top = bottom;
+            size = CHUNK;
+        } else if (size == PAGE) {
+            return false;
+        } else {
+            size = PAGE; /* the mapping begins within the chunk */
         }
-        top = bottom;
-        size = top & (CHUNK - 1) ? FIRST_CHUNK : CHUNK;
     }
     return false;
 }
