@@ -40,8 +40,8 @@ static void add_process(struct profile *p)
     }
     profile_add_point(p, heap, 0, 4096);
     profile_add_point(p, heap, 2000000, 8192);
-    *vec_push(&p->events) = (struct profile_event){100, 20000, intern(p, "gc"), 0};
-    *vec_push(&p->events) = (struct profile_event){200, 5000, intern(p, "gc"), 0};
+    *vec_push(&p->events) = (struct profile_event){.time_us = 100, .duration_us = 20000, .kind = intern(p, "gc")};
+    *vec_push(&p->events) = (struct profile_event){.time_us = 200, .duration_us = 5000, .kind = intern(p, "gc")};
     thread_id first = profile_add_thread(p, 7, 7, "main");
     thread_id second = profile_add_thread(p, 7, 8, "wor\033ker");
     p->threads.items[first].ticks = 90;
