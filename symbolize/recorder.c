@@ -564,6 +564,24 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     reorder_flush(&recorder->reorder, &recorder->profile->samples);
 }
 
+node_id recorder_stack(struct recorder *recorder, const struct record *record)
+{
+    struct process *process = process_find(recorder, record->pid);
+    if (!process)
+        return 0;
+    /* Quality tells of samples, and this is none. */
+    struct quality quality = recorder->profile->quality;
+    size_t count = gather_frames(recorder, process, record);
+    recorder->profile->quality = quality;
+    return profile_add_stack(recorder->profile, 0, recorder->frames, count);
+}
+
+node_id recorder_last_node(const struct recorder *recorder, uint32_t tid)
+{
+    const struct thread_state *thread = tid_map_get(&recorder->threads, tid);
+    return thread && thread->sampled ? thread->last_node : 0;
+}
+
 void recorder_release_samples(struct recorder *recorder, uint64_t now_us)
 {
     if (recorder->options.wall && now_us > REORDER_US)

@@ -56,6 +56,13 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
 void recorder_finish_names(struct recorder *recorder);
 /* Before the profile is looked at meanwhile: samples held back until now_us are put into it. */
 void recorder_release_samples(struct recorder *recorder, uint64_t now_us);
+/*
+ * The node of a record's stack, without any tick of it; 0 if nothing is known of its process. Like
+ * recorder_feed, in time order and not long after.
+ */
+node_id recorder_stack(struct recorder *recorder, const struct record *record);
+/* The node of a thread's last sample on a CPU; 0: none. */
+node_id recorder_last_node(const struct recorder *recorder, uint32_t tid);
 /* Ticks on a CPU so far. */
 uint64_t recorder_ticks(const struct recorder *recorder);
 
