@@ -235,7 +235,8 @@ static void add_extras(struct profile *p, const node_id leaves[STACKS])
         .tid = 12,
         .estimated = true,
     };
-    *vec_push(&p->events) = (struct profile_event){.time_us = START_US + 99, .kind = intern(p, "mark")};
+    *vec_push(&p->events) =
+        (struct profile_event){.time_us = START_US + 99, .kind = intern(p, "mark")};
     p->meta.command = intern(p, "app --flag \"q\"");
     p->meta.host = intern(p, "host");
     p->meta.tool = intern(p, "memprof 0.1.0");
