@@ -25,7 +25,7 @@
 enum {
     MODULE_BYTES_MIN = 8 << 20, /* no build of V8 is as small; others are not searched */
     STACK_BYTES = 16 * 1024,
-    LONG_PAUSE_NS = 50000000,
+    LONG_PAUSE_US = 50000,
     WATCHED_MAX = 16, /* closing a thread's uprobes takes 0.3 s */
     RECENT = 2,       /* so many collections back the tracer remembers */
     START_NS = 1000000000,
@@ -258,16 +258,13 @@ static void add_pause(struct session_gc *gc, struct session *session, struct wat
                       const struct v8_gc_pause *pause)
 {
     struct profile *raw = session->raw;
-    uint64_t duration_ns = pause->end_ns - pause->begin_ns;
-    if (duration_ns > LONG_PAUSE_NS)
-        *vec_push(&gc->long_pauses) = (struct long_pause){(double)duration_ns / 1e6, pause->what};
     if (raw->events.count >= LIMIT_EVENTS) {
         gc->not_kept++;
         return;
     }
     *vec_push(&raw->events) = (struct profile_event){
         .time_us = pause->begin_ns / 1000,
-        .duration_us = (duration_ns + 500) / 1000,
+        .duration_us = (pause->end_ns - pause->begin_ns + 500) / 1000,
         .kind = strings_intern(&raw->strings, EVENT_GC),
         .node = pause->stack,
         .what = pause->what ? strings_intern(&raw->strings, pause->what) : 0,
@@ -281,21 +278,38 @@ static void add_pause(struct session_gc *gc, struct session *session, struct wat
     }
 }
 
-/* What is still to be found of the last collections. */
-static void read_sizes(struct session *session, struct watched *thread)
+/* What V8 itself still knows of the last collections. */
+static void read_records(struct session *session, struct watched *thread)
 {
     struct remote_memory memory = {.pid = thread->pid};
     for (size_t i = 0; i < thread->recent_count; i++) {
+        struct v8_gc_pause *pause = &thread->recent[i].pause;
         struct profile_event *event = &session->raw->events.items[thread->recent[i].event];
-        v8_gc_sizes(&memory, &thread->recent[i].pause, &event->before_bytes, &event->after_bytes);
+        if (!v8_gc_read_record(&memory, pause, &event->before_bytes, &event->after_bytes))
+            continue;
+        event->time_us = pause->begin_ns / 1000;
+        event->duration_us = (pause->end_ns - pause->begin_ns + 500) / 1000;
     }
     thread->recent_count = 0;
+}
+
+static void find_long(struct session_gc *gc, const struct profile *raw, size_t first)
+{
+    for (size_t i = first; i < raw->events.count; i++) {
+        const struct profile_event *event = &raw->events.items[i];
+        if (event->duration_us > LONG_PAUSE_US)
+            *vec_push(&gc->long_pauses) = (struct long_pause){
+                .duration_ms = (double)event->duration_us / 1000,
+                .what = event->what ? profile_string(raw, event->what) : NULL,
+            };
+    }
 }
 
 static void read_hits(struct session_gc *gc, struct session *session, struct watched *thread,
                       uint64_t until_ns)
 {
     struct perf_probe_hit hit;
+    size_t first = session->raw->events.count;
     while (perf_probe_next(thread->probe, until_ns, &hit)) {
         struct v8_gc_pause pause;
         if (hit.point == SIZE_MAX) {
@@ -309,10 +323,11 @@ static void read_hits(struct session_gc *gc, struct session *session, struct wat
         bool begins =
             read.role == V8_GC_BEGIN || (read.role == V8_GC_STEP_BEGIN && !thread->state.paused);
         node_id node = begins ? recorder_stack(session->recorder, &hit.record) : 0;
-        if (v8_gc_feed(&thread->state, gc->hooks.end_tells_kind, &read, node, &pause))
+        if (v8_gc_feed(&thread->state, &gc->hooks, &read, node, &pause))
             add_pause(gc, session, thread, &pause);
     }
-    read_sizes(session, thread);
+    read_records(session, thread);
+    find_long(gc, session->raw, first);
 }
 
 /* A descriptor that has hung up would wake us for ever. */

@@ -37,7 +37,7 @@ void session_gc_note(const struct session_gc *gc, char *ret_note, size_t size);
 
 struct long_pause {
     double duration_ms;
-    const char *what; /* "mark-compact"; NULL: unknown */
+    const char *what; /* "mark-compact", of the raw profile; NULL: unknown */
 };
 
 /* The next pause of more than 50 ms that was not told yet; false if there is none. */

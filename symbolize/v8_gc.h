@@ -6,8 +6,9 @@
  * how hits are captured.
  *
  * V8's src/heap/gc-tracer.h and heap.cc, 10.2 to 13.6: a pause lies between
- * GCTracer::StartObservablePause() and StopObservablePause(), which in 12.4 and 13.6 is told the
- * collector; before, Heap::GarbageCollectionEpilogue(collector) is. Why it collects is told to
+ * GCTracer::StartObservablePause() and StopObservablePause(), which in 12.4 and 13.6 are told the
+ * time that V8 reckons with, and the latter the collector; before, V8 looks at the clock in them,
+ * and Heap::GarbageCollectionEpilogue(collector) is told. Why it collects is told to
  * Heap::CollectGarbage(space, reason, flags) before. Between pauses IncrementalMarking::Step()
  * marks for a moment at a time.
  */
@@ -40,7 +41,8 @@ enum { V8_GC_HOOKS = 12 };
 struct v8_gc_hooks {
     struct v8_gc_hook items[V8_GC_HOOKS]; /* the most important ones first */
     size_t count;
-    bool end_tells_kind;
+    bool end_tells_kind; /* and its time, in its next argument */
+    bool begin_tells_time;
 };
 
 /* False if the file has no V8, or one whose pauses can't be seen. */
@@ -74,17 +76,17 @@ struct v8_gc_thread {
  * Takes in one hit; `stack` is the caller's name for the stack at it. True if a pause or step has
  * ended with it. One whose begin or end was not seen is never told.
  */
-bool v8_gc_feed(struct v8_gc_thread *thread, bool end_tells_kind, const struct v8_gc_hit *hit,
-                uint32_t stack, struct v8_gc_pause *ret_pause);
+bool v8_gc_feed(struct v8_gc_thread *thread, const struct v8_gc_hooks *hooks,
+                const struct v8_gc_hit *hit, uint32_t stack, struct v8_gc_pause *ret_pause);
 /* Hits were lost: what has begun is given up. */
 void v8_gc_lose(struct v8_gc_thread *thread);
 
 /*
  * The size of the heap's objects before and after a pause that is over, from the tracer's own
- * record of it. False if that record is not there any more, for it is overwritten with the next
- * collection or the one after.
+ * record of it, and the pause's times as V8 took them. False if that record is not there any more,
+ * for it is overwritten with the next collection or the one after.
  */
-bool v8_gc_sizes(struct remote_memory *memory, const struct v8_gc_pause *pause,
-                 uint64_t *ret_before, uint64_t *ret_after);
+bool v8_gc_read_record(struct remote_memory *memory, struct v8_gc_pause *pause,
+                       uint64_t *ret_before, uint64_t *ret_after);
 
 #endif

@@ -33,8 +33,8 @@ enum { WANTED = sizeof wanted / sizeof *wanted };
 #define V8_PREFIX "_ZN2v88internal"
 
 struct found {
-    uint64_t address, size; /* 0: not there */
-    bool takes_collector;
+    uint64_t address, size;           /* 0: not there */
+    bool takes_collector, takes_time; /* as their first arguments */
 };
 
 static void look_at(const char *name, size_t room, const Elf64_Sym *symbol,
@@ -50,6 +50,7 @@ static void look_at(const char *name, size_t room, const Elf64_Sym *symbol,
             .address = symbol->st_value,
             .size = symbol->st_size,
             .takes_collector = !strncmp(name + length, "NS0_16GarbageCollectorE", 23),
+            .takes_time = !strcmp(name + length, "NS_4base9TimeTicksE"),
         };
     }
 }
@@ -127,6 +128,7 @@ bool v8_gc_find(struct elf_file *executable, struct v8_gc_hooks *ret_hooks)
     look_in(executable, ".symtab", ".strtab", found);
     look_in(executable, ".dynsym", ".dynstr", found);
     hooks.end_tells_kind = found[V8_GC_END].takes_collector;
+    hooks.begin_tells_time = found[V8_GC_BEGIN].takes_time;
     for (size_t i = 0; i < WANTED; i++) {
         enum v8_gc_role role = wanted[i].role;
         bool needed = role == V8_GC_BEGIN || role == V8_GC_END;

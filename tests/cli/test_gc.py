@@ -6,6 +6,7 @@ MEMPROF_NODES names the node binaries to test with, colon-separated; without it 
 
 import collections
 import json
+import math
 import os
 import re
 import shutil
@@ -72,12 +73,16 @@ class OfNode(Case):
             self.skipTest("no node here")
 
     def check_same(self, found, told):
-        """One after the other, the same."""
+        """
+        One after the other, the same. Up to 11.3 V8 does not tell its own times, and a thread may
+        lose its CPU between its look at the clock and ours: of ten durations one may differ.
+        """
         self.assertEqual(len(found), len(told), (found, told))
+        off = [(one, two) for one, two in zip(found, told)
+               if abs(one.us / 1000 - two.ms) > tolerance_ms(two.ms)]
+        self.assertLessEqual(len(off), math.ceil(len(found) / 10), off)
         for one, two in zip(found, told):
             self.assertEqual((one.kind, one.reason), (two.kind, two.reason), (one, two))
-            self.assertAlmostEqual(one.us / 1000, two.ms, delta=tolerance_ms(two.ms),
-                                   msg=(one, two))
             if one.before:
                 self.assertAlmostEqual(one.before / MEBIBYTE, two.before, delta=0.06)
                 self.assertAlmostEqual(one.after / MEBIBYTE, two.after, delta=0.06)

@@ -10,9 +10,10 @@ enum { TRACER = 0x7000, OTHER_TRACER = 0x9000 };
 static bool tell(struct v8_gc_thread *thread, bool end_tells_kind, enum v8_gc_role role,
                  uint64_t time_ns, uint64_t first, uint64_t second, struct v8_gc_pause *ret_pause)
 {
+    struct v8_gc_hooks hooks = {.end_tells_kind = end_tells_kind};
     struct v8_gc_hit hit = {
         .role = role, .time_ns = time_ns, .arguments = {first, second, 12}, .sp = 64};
-    return v8_gc_feed(thread, end_tells_kind, &hit, (uint32_t)time_ns, ret_pause);
+    return v8_gc_feed(thread, &hooks, &hit, (uint32_t)time_ns, ret_pause);
 }
 
 START_TEST(a_pause_has_kind_and_reason)
@@ -49,6 +50,30 @@ START_TEST(the_end_can_tell_the_kind)
 }
 END_TEST
 
+START_TEST(v8_tells_its_own_times)
+{
+    enum { US = 1000 };
+    struct v8_gc_thread thread = {0};
+    struct v8_gc_hooks hooks = {.end_tells_kind = true, .begin_tells_time = true};
+    struct v8_gc_pause pause;
+    struct v8_gc_hit begin = {
+        .role = V8_GC_BEGIN, .time_ns = 5000 * US, .arguments = {TRACER, 1900}};
+    struct v8_gc_hit end = {
+        .role = V8_GC_END, .time_ns = 9000 * US, .arguments = {TRACER, 0, 8900}};
+    ck_assert(!v8_gc_feed(&thread, &hooks, &begin, 0, &pause));
+    ck_assert(v8_gc_feed(&thread, &hooks, &end, 0, &pause));
+    ck_assert_uint_eq(pause.begin_ns, 1900 * US);
+    ck_assert_uint_eq(pause.end_ns, 8900 * US);
+    /* Not in the future, nor in another age. */
+    begin.arguments[1] = 5001;
+    end.arguments[2] = UINT64_MAX;
+    ck_assert(!v8_gc_feed(&thread, &hooks, &begin, 0, &pause));
+    ck_assert(v8_gc_feed(&thread, &hooks, &end, 0, &pause));
+    ck_assert_uint_eq(pause.begin_ns, 5000 * US);
+    ck_assert_uint_eq(pause.end_ns, 9000 * US);
+}
+END_TEST
+
 START_TEST(half_a_pause_is_none)
 {
     struct v8_gc_thread thread = {0};
@@ -77,10 +102,11 @@ START_TEST(steps_end_where_they_began)
 {
     struct v8_gc_thread thread = {0};
     struct v8_gc_pause pause;
+    struct v8_gc_hooks hooks = {0};
     struct v8_gc_hit inner = {.role = V8_GC_STEP_END, .time_ns = 105, .sp = 32};
     ck_assert(!tell(&thread, true, V8_GC_STEP_END, 90, 0, 0, &pause));
     ck_assert(!tell(&thread, true, V8_GC_STEP_BEGIN, 100, 0, 0, &pause));
-    ck_assert(!v8_gc_feed(&thread, true, &inner, 0, &pause));
+    ck_assert(!v8_gc_feed(&thread, &hooks, &inner, 0, &pause));
     ck_assert(tell(&thread, true, V8_GC_STEP_END, 110, 0, 0, &pause));
     ck_assert_str_eq(pause.what, "incremental step");
     ck_assert_uint_eq(pause.end_ns - pause.begin_ns, 10);
@@ -111,7 +137,8 @@ static bool read_image(const void *context, uint64_t address, void *into, size_t
 
 static void put_record(uint64_t *words, const struct v8_gc_pause *pause, bool milliseconds)
 {
-    uint64_t times[] = {pause->begin_ns + 20000, pause->end_ns - 3000};
+    /* V8 had the CPU taken away between its begin and the hook's. */
+    uint64_t times[] = {pause->begin_ns + 3000000, pause->end_ns - 3000};
     for (int i = 0; i < 2; i++) {
         double value = (double)times[i] / 1e6;
         if (milliseconds)
@@ -132,24 +159,27 @@ START_TEST(the_tracer_tells_the_sizes)
         struct remote_memory memory = {.image = read_image, .image_context = image};
         uint64_t before = 1, after = 2;
         memset(image->words, 0x5a, sizeof image->words);
-        ck_assert(!v8_gc_sizes(&memory, &pause, &before, &after));
+        ck_assert(!v8_gc_read_record(&memory, &pause, &before, &after));
         put_record(image->words + 17, &pause, milliseconds);
-        ck_assert(v8_gc_sizes(&memory, &pause, &before, &after));
+        struct v8_gc_pause read = pause;
+        ck_assert(v8_gc_read_record(&memory, &read, &before, &after));
         ck_assert_uint_eq(before, 30000000);
         ck_assert_uint_eq(after, 20000000);
+        ck_assert_int_le(llabs((long long)(read.begin_ns - pause.begin_ns - 3000000)), 1000);
+        ck_assert_int_le(llabs((long long)(pause.end_ns - read.end_ns - 3000)), 1000);
         /* The next collection has overwritten it. */
         struct v8_gc_pause later = pause;
         later.begin_ns += 20000000;
         later.end_ns += 20000000;
-        ck_assert(!v8_gc_sizes(&memory, &later, &before, &after));
+        ck_assert(!v8_gc_read_record(&memory, &later, &before, &after));
         /* A size that can't be. */
         image->words[17 + 4] = UINT64_MAX;
-        ck_assert(!v8_gc_sizes(&memory, &pause, &before, &after));
+        ck_assert(!v8_gc_read_record(&memory, &pause, &before, &after));
         struct v8_gc_pause elsewhere = pause;
         elsewhere.tracer = UINT64_MAX - 7;
-        ck_assert(!v8_gc_sizes(&memory, &elsewhere, &before, &after));
+        ck_assert(!v8_gc_read_record(&memory, &elsewhere, &before, &after));
         elsewhere.tracer = TRACER + 1;
-        ck_assert(!v8_gc_sizes(&memory, &elsewhere, &before, &after));
+        ck_assert(!v8_gc_read_record(&memory, &elsewhere, &before, &after));
         free(image);
     }
 }
@@ -215,6 +245,7 @@ START_TEST(hooks_are_found_by_symbol)
     ck_assert_ptr_nonnull(library);
     ck_assert(v8_gc_find(file, &hooks));
     ck_assert(hooks.end_tells_kind);
+    ck_assert(hooks.begin_tells_time);
     ck_assert_uint_eq(hooks.count, 6);
     const char *step = "_ZN2v88internal18IncrementalMarking4StepEv";
     check_hook(&hooks.items[0], V8_GC_BEGIN, library,
@@ -271,6 +302,6 @@ START_TEST(other_programs_have_none)
 }
 END_TEST
 
-UNIT_MAIN("v8_gc", a_pause_has_kind_and_reason, the_end_can_tell_the_kind, half_a_pause_is_none,
-          steps_end_where_they_began, the_tracer_tells_the_sizes, hooks_are_found_by_symbol,
-          older_versions_tell_the_kind_apart, other_programs_have_none)
+UNIT_MAIN("v8_gc", a_pause_has_kind_and_reason, the_end_can_tell_the_kind, v8_tells_its_own_times,
+          half_a_pause_is_none, steps_end_where_they_began, the_tracer_tells_the_sizes,
+          hooks_are_found_by_symbol, older_versions_tell_the_kind_apart, other_programs_have_none)
