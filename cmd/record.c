@@ -79,6 +79,20 @@ static void status_clear(const struct status_line *status)
         fputs("\r\033[K", stderr);
 }
 
+/* On a line of its own, also where there is no status line. */
+static void tell_long_pauses(const struct session *session, const struct status_line *status,
+                             bool quiet)
+{
+    struct long_pause pause;
+    while (session_gc_next_long(session->gc, &pause)) {
+        if (quiet)
+            continue;
+        status_clear(status);
+        fprintf(stderr, "Long GC pause: %.2f ms (%s)\n", pause.duration_ms,
+                pause.what ? pause.what : "unknown");
+    }
+}
+
 static bool is_over(const struct session *session)
 {
     double limit_s = session->options.duration_s;
@@ -172,9 +186,12 @@ static int record(const struct options *options)
                 "memprof: %s at %" PRIu32 " Hz, %" PRIu32 " bytes of stack, %s kernel frames\n",
                 session.sampler->name, session.sampler->frequency_hz, session.sampler->stack_bytes,
                 session.sampler->kernel_frames ? "with" : "without");
-    while (!is_over(&session) && session_step(&session))
+    while (!is_over(&session) && session_step(&session)) {
+        tell_long_pauses(&session, &status, options->common.quiet);
         status_show(&status, &session);
+    }
     int failed = session_finish(&session, &err);
+    tell_long_pauses(&session, &status, options->common.quiet);
     status_clear(&status);
     if (failed)
         tell_failure(&session, &err);

@@ -178,6 +178,8 @@ int session_open(struct session *session, const struct session_options *options,
     /* Events come before the mappings are read: what is mapped in between is in their records. */
     if (open_events(session, err) || open_recorder(session, err))
         return -1;
+    session->gc = session_gc_new(session);
+    session_gc_step(session->gc, session, session->start_ns);
     return 0;
 }
 
@@ -222,14 +224,19 @@ int session_start(struct session *session, struct error *err)
 static void drain(struct session *session, uint64_t until_ns)
 {
     struct record record;
-    while (sampler_next(session->sampler, until_ns, &record))
+    while (sampler_next(session->sampler, until_ns, &record)) {
         recorder_feed(session->recorder, &record);
+        if (record.kind == RECORD_COMM && record.comm.exec)
+            session_gc_exec(session->gc, (pid_t)record.pid);
+    }
+    session_gc_step(session->gc, session, until_ns);
 }
 
 bool session_step(struct session *session)
 {
     int step_ms = recorder_is_prompt(session->recorder) ? PROMPT_STEP_MS : STEP_MS;
-    sampler_wait(session->sampler, session->target.pidfd, step_ms);
+    sampler_wait(session->sampler, session_gc_descriptor(session->gc),
+                 session_gc_patience(session->gc, step_ms));
     /* What is newer may still be on its way into another CPU's ring. */
     drain(session, monotonic_ns() - DRAIN_DELAY_NS);
     bool alive = target_alive(&session->target);
@@ -276,6 +283,13 @@ static void fill_note(struct session *session)
                  "no kernel frames, and %.2f s of kernel time not sampled: "
                  "kernel.perf_event_paranoid is above 1 and CAP_PERFMON is missing",
                  session->last_system_s - session->first_system_s);
+    size_t length = strlen(note);
+    if (length + 2 < sizeof note) {
+        size_t separator = length ? 2 : 0;
+        session_gc_note(session->gc, note + length + separator, sizeof note - length - separator);
+        if (separator && note[length + separator])
+            memcpy(note + length, "; ", separator);
+    }
     if (session->full.code)
         snprintf(note, sizeof note, "ended early: %s", session->full.text);
     raw->quality.note = strings_intern(&raw->strings, note);
@@ -286,6 +300,7 @@ int session_finish(struct session *session, struct error *err)
     memory_reader_read(session->memory, monotonic_ns() / 1000, true);
     sampler_disable(session->sampler);
     drain(session, monotonic_ns());
+    session_gc_finish(session->gc, session);
     read_cpu_time(session, true);
     uint64_t ticks = recorder_ticks(session->recorder);
     session->accounted_ns = accounted_ns(session);
@@ -308,6 +323,7 @@ void session_release(struct session *session)
     if (session->held)
         launch_abort(&session->launch);
     memory_reader_free(session->memory);
+    session_gc_free(session->gc);
     recorder_free(session->recorder);
     sampler_free(session->sampler);
     profile_free(session->raw);

@@ -8,6 +8,7 @@
 #define MEMPROF_CMD_SESSION_H
 
 #include "cmd/finish.h"
+#include "cmd/session_gc.h"
 #include "core/journal.h"
 #include "core/memory.h"
 #include "core/sampler.h"
@@ -61,6 +62,7 @@ struct session {
     struct profile *raw;
     struct recorder *recorder;
     struct memory_reader *memory;
+    struct session_gc *gc;
     uint64_t start_ns, next_memory_ns, next_account_ns, next_flush_ns;
     /* The target's CPU time at the start, and with the ticks of the same moment at the last look.
      */

@@ -276,6 +276,11 @@ static void read_event(struct reader *reader)
         .duration_us = get(payload),
         .kind = get_string(reader),
         .node = get_below(payload, reader->profile->nodes.count),
+        .what = get_string(reader),
+        .reason = get_string(reader),
+        .before_bytes = get(payload),
+        .after_bytes = get(payload),
+        .tid = get_word(payload),
     };
     if (!payload->failed)
         vec_append(&reader->profile->events, event);

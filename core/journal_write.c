@@ -382,6 +382,11 @@ static int write_events(struct journal *journal, const struct profile *profile)
         put(journal, event->duration_us);
         put(journal, event->kind);
         put(journal, event->node);
+        put(journal, event->what);
+        put(journal, event->reason);
+        put(journal, event->before_bytes);
+        put(journal, event->after_bytes);
+        put(journal, event->tid);
         if (row_end(journal, BLOCK_EVENTS))
             return -1;
     }

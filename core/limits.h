@@ -26,6 +26,7 @@ enum {
     LIMIT_DEPTH = 1 << 16,         /* depth of a call tree read from a file */
     LIMIT_SERIES = 4096,           /* series of a profile */
     LIMIT_SERIES_POINTS = 1 << 14, /* readings kept of one series; past it they are thinned out */
+    LIMIT_EVENTS = 1 << 20,        /* events of a profile: 12 a second for a day */
     LIMIT_STRING_BYTES = 1 << 20,  /* one name; V8 names eval'd code by its source */
     LIMIT_INLINE_DEPTH = 64,       /* frames that one address expands to */
     LIMIT_PATH_BYTES = 4096,

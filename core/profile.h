@@ -123,11 +123,21 @@ struct series {
     vec(struct series_point) points; /* in time order */
 };
 
+/* The kind of events that are pauses of a garbage collector. */
+#define EVENT_GC "gc"
+
 struct profile_event {
     uint64_t time_us;
     uint64_t duration_us;
     string_id kind;
-    node_id node;
+    node_id node; /* of the stack that set it off; 0: unknown */
+    /* Of EVENT_GC: */
+    string_id what;        /* "scavenge", "mark-compact", "incremental step"; 0: unknown */
+    string_id reason;      /* the collector's own words; 0: unknown */
+    uint64_t before_bytes; /* of the heap's objects, at its begin and end; 0: unknown */
+    uint64_t after_bytes;
+    uint32_t tid;   /* of the thread that paused; 0: unknown */
+    bool estimated; /* from samples alone */
 };
 
 /* How far the profile can be trusted; every report shows it. */

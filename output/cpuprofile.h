@@ -26,6 +26,7 @@
  *    "series":[{"name":"rss","unit":"bytes","start":µs,"times":[…],"values":[…]},…]
  *                                                     times: each from the one before
  *    "events":[[time,duration,"kind",node],…]
+ *                   and with "gc" behind these: "what","reason",before,after,tid,estimated (0, 1)
  *    "quality":{…}}
  * What is empty is left out. Every sample of every thread is in the standard sequence or in
  * "others".

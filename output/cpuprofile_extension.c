@@ -309,6 +309,22 @@ static void read_series(struct raw_profile *raw, struct json *json)
     }
 }
 
+/* What a collection has beside: "what", "reason", before, after, TID, estimated; and closes the
+ * row. */
+static void read_collection(struct raw_profile *raw, struct json *json, struct profile_event *event)
+{
+    uint64_t tid = 0, estimated = 0;
+    event->what = raw_string_read(raw, json);
+    if (row_next(json))
+        event->reason = raw_string_read(raw, json);
+    if (row_next(json) && raw_unsigned(json, INT64_MAX, &event->before_bytes) && row_next(json) &&
+        raw_unsigned(json, INT64_MAX, &event->after_bytes) && row_next(json) &&
+        raw_unsigned(json, UINT32_MAX, &tid) && row_next(json) && raw_unsigned(json, 1, &estimated))
+        read_row(json, NULL, 0);
+    event->tid = (uint32_t)tid;
+    event->estimated = estimated;
+}
+
 /* [[time, duration, "kind", node], …] */
 static void read_events(struct raw_profile *raw, struct json *json)
 {
@@ -323,7 +339,9 @@ static void read_events(struct raw_profile *raw, struct json *json)
             read_time(json, &event.duration_us);
         if (row_next(json))
             event.kind = raw_string_read(raw, json);
-        if (!read_row(json, &id, 1))
+        if (row_next(json) && json_integer(json, &id) && json_array_next(json))
+            read_collection(raw, json, &event);
+        if (json->failed)
             return;
         *vec_push(&raw->profile->events) = event;
         vec_append(&raw->extension.event_ids, id);

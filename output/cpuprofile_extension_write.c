@@ -357,6 +357,20 @@ static void write_series(struct output_file *file, const struct profile *profile
     output_text(file, "]");
 }
 
+static void write_collection(struct output_file *file, const struct profile *profile,
+                             const struct profile_event *event)
+{
+    if (!event->what && !event->reason && !event->before_bytes && !event->after_bytes &&
+        !event->tid && !event->estimated)
+        return;
+    output_text(file, ",");
+    json_write_string(file, profile_string(profile, event->what));
+    output_text(file, ",");
+    json_write_string(file, profile_string(profile, event->reason));
+    output_printf(file, ",%" PRId64 ",%" PRId64 ",%u,%d", (int64_t)event->before_bytes,
+                  (int64_t)event->after_bytes, event->tid, event->estimated);
+}
+
 static void write_events(struct output_file *file, const struct tree *tree)
 {
     const struct profile *profile = tree->profile;
@@ -368,7 +382,9 @@ static void write_events(struct output_file *file, const struct tree *tree)
         output_printf(file, "%s[%" PRId64 ",%" PRId64 ",", i ? "," : "", (int64_t)event->time_us,
                       (int64_t)event->duration_us);
         json_write_string(file, profile_string(profile, event->kind));
-        output_printf(file, ",%u]", tree->first_ids[event->node]);
+        output_printf(file, ",%u", tree->first_ids[event->node]);
+        write_collection(file, profile, event);
+        output_text(file, "]");
     }
     output_text(file, "]");
 }

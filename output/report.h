@@ -2,7 +2,7 @@
  * report.h - the text and JSON report of a CPU profile.
  *
  * The text has the layout of `node --prof-process` (V8's tools/tickprocessor.mjs), with
- * sections of ours behind it: [Threads], [Memory], [Events], [Quality].
+ * sections of ours behind it: [Threads], [Memory], [GC], [Events], [Quality].
  */
 #ifndef MEMPROF_OUTPUT_REPORT_H
 #define MEMPROF_OUTPUT_REPORT_H

@@ -1,6 +1,7 @@
 #include "output/report.h"
 
 #include "output/json.h"
+#include "output/report_gc.h"
 #include "output/rows.h"
 #include "output/summary.h"
 
@@ -186,6 +187,8 @@ static void write_events(struct output_file *file, const struct profile *profile
         write_decimal(file, (double)event->total_us / 1000);
         output_text(file, ",\"max_ms\":");
         write_decimal(file, (double)event->max_us / 1000);
+        if (!strcmp(profile_string(profile, event->kind), EVENT_GC))
+            report_gc_fields(file, profile);
         output_text(file, "}");
     }
     output_text(file, "}");

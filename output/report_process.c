@@ -1,6 +1,7 @@
 #include "output/report_text.h"
 
 #include "output/escape.h"
+#include "output/report_gc.h"
 #include "output/summary.h"
 
 #include <inttypes.h>
@@ -163,12 +164,16 @@ static void write_events(struct output_file *file, const struct profile *profile
 {
     struct event_summaries events = events_summarize(profile);
     double duration_us = profile_duration_s(profile) * 1e6;
-    if (events.count) {
-        report_heading(file, options, "Events");
-        output_text(file, "   count   total ms     max ms   share  name\n");
-    }
+    bool any = false;
     for (size_t i = 0; i < events.count; i++) {
         const struct event_summary *event = &events.items[i];
+        if (!strcmp(profile_string(profile, event->kind), EVENT_GC))
+            continue;
+        if (!any) {
+            report_heading(file, options, "Events");
+            output_text(file, "   count   total ms     max ms   share  name\n");
+            any = true;
+        }
         output_printf(file, "  %6" PRIu64 "  %9.2f  %9.2f  %5.1f%%  ", event->count,
                       (double)event->total_us / 1000, (double)event->max_us / 1000,
                       duration_us > 0 ? 100.0 * (double)event->total_us / duration_us : 0);
@@ -249,6 +254,7 @@ void report_process(struct output_file *file, const struct rows *rows,
     write_threads(file, rows, options);
     write_readings(file, rows->profile, options);
     write_breakdown(file, rows->profile, options);
+    report_gc(file, rows->profile, options);
     write_events(file, rows->profile, options);
     write_quality(file, rows->profile, options);
 }

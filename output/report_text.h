@@ -11,7 +11,7 @@
 /* A blank line and " [Name]:". */
 void report_heading(struct output_file *file, const struct report_options *options,
                     const char *name);
-/* [Threads], [Memory], [Events], [Quality]; each only when there is something to say. */
+/* [Threads], [Memory], [GC], [Events], [Quality]; each only when there is something to say. */
 void report_process(struct output_file *file, const struct rows *rows,
                     const struct report_options *options);
 

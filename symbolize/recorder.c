@@ -366,6 +366,24 @@ void recorder_settle(struct recorder *recorder, uint64_t running_ns, uint64_t cp
     reorder_flush(&recorder->reorder, &recorder->profile->samples);
 }
 
+node_id recorder_stack(struct recorder *recorder, const struct record *record)
+{
+    struct process *process = process_find(&recorder->processes, record->pid);
+    if (!process)
+        return 0;
+    /* Quality tells of samples, and this is none. */
+    struct quality quality = recorder->profile->quality;
+    node_id node = stacks_add(recorder->stacks, process, record, 0);
+    recorder->profile->quality = quality;
+    return node;
+}
+
+node_id recorder_last_node(const struct recorder *recorder, uint32_t tid)
+{
+    const struct thread_state *thread = tid_map_get(&recorder->threads, tid);
+    return thread && thread->sampled ? thread->last_node : 0;
+}
+
 void recorder_release_samples(struct recorder *recorder, uint64_t now_us)
 {
     if (recorder->options.wall && now_us > REORDER_US)

@@ -61,6 +61,13 @@ void recorder_release_samples(struct recorder *recorder, uint64_t now_us);
  * collector moves.
  */
 bool recorder_is_prompt(const struct recorder *recorder);
+/*
+ * The node of a record's stack, without any tick of it; 0 if nothing is known of its process. Like
+ * recorder_feed, in time order and not long after.
+ */
+node_id recorder_stack(struct recorder *recorder, const struct record *record);
+/* The node of a thread's last sample on a CPU; 0: none. */
+node_id recorder_last_node(const struct recorder *recorder, uint32_t tid);
 /* Ticks on a CPU so far. */
 uint64_t recorder_ticks(const struct recorder *recorder);
 

@@ -8,6 +8,10 @@
  * A native frame is named after its function and carries the position of the definition, not of
  * the instruction, so that all addresses of a function are one frame; the instruction's line and
  * address are kept for leaves, in profile.lines and profile.addresses.
+ *
+ * A stack that enters V8's garbage collector ends there, in "(garbage collector)" below who came
+ * in, as V8's own tools show it: how its collector is made is of no use to who profiles a program.
+ * What the collector calls back (JavaScript) and what it waits for stands below it.
  */
 #include "symbolize/symbolize.h"
 
@@ -15,11 +19,14 @@
 #include "symbolize/address_sort.h"
 #include "symbolize/naming.h"
 #include "symbolize/symbols.h"
+#include "symbolize/v8_collector.h"
+#include "symbolize/v8_estimate.h"
 
 struct run { /* the new frames that stand for one raw frame: pass.frames[first, first + count) */
     uint32_t first;
     uint16_t count;
-    uint32_t line; /* of the address, for leaves */
+    uint8_t collector; /* enum v8_collector */
+    uint32_t line;     /* of the address, for leaves */
 };
 
 struct pass {
@@ -31,6 +38,7 @@ struct pass {
     vec(frame_id) frames;
     struct naming naming;
     node_id *nodes;       /* by raw node */
+    uint8_t *collecting;  /* by raw node: the part of V8's collector that it is in */
     thread_id *threads;   /* by raw thread */
     vec(uint64_t) wanted; /* with modules->once: the addresses of the module at hand */
 };
@@ -105,13 +113,18 @@ static void name_native(struct pass *pass, struct run *run, struct module *modul
     struct named_frame found[LIMIT_INLINE_DEPTH];
     size_t count = naming_find(&pass->naming, module, address, found);
     run->line = found[0].at_line;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         push_frame(pass, run,
                    &(struct frame){.function = found[i].function,
                                    .file = found[i].file,
                                    .line = found[i].line,
                                    .module = id,
                                    .kind = FRAME_NATIVE});
+        enum v8_collector collector =
+            v8_collector_of(strings_get(&pass->named->strings, found[i].function));
+        if (collector > run->collector)
+            run->collector = (uint8_t)collector;
+    }
 }
 
 /* Looks one raw frame up. */
@@ -203,19 +216,51 @@ static int64_t tick_metric(const struct profile *raw)
     return found >= 0 || !raw->metrics.count ? found : 0;
 }
 
+/* What the collector calls back, or waits for, is not the collector. */
+static bool leaves_collector(const struct frame *frame)
+{
+    return frame->kind == FRAME_JAVASCRIPT || frame->kind == FRAME_WAITING ||
+           frame->kind == FRAME_RUNNABLE;
+}
+
+/* The new node for a raw one whose parent has one; true if it is in the collector. */
+static bool rebuild_node(struct pass *pass, uint32_t id)
+{
+    const struct node *node = &pass->raw->nodes.items[id];
+    const struct run *run = &pass->runs[node->frame];
+    node_id parent = pass->nodes[node->parent];
+    uint8_t outer = leaves_collector(&pass->raw->frames.items[node->frame])
+                        ? V8_COLLECTOR_NONE
+                        : pass->collecting[node->parent];
+    pass->collecting[id] = outer > run->collector ? outer : run->collector;
+    if (!pass->collecting[id]) {
+        pass->nodes[id] =
+            profile_add_stack(pass->named, parent, pass->frames.items + run->first, run->count);
+        return false;
+    }
+    struct frame collector = {
+        .function = strings_intern(&pass->named->strings, "(garbage collector)"),
+        .kind = FRAME_GC,
+    };
+    pass->nodes[id] =
+        outer ? parent
+              : profile_add_node(pass->named, parent, profile_add_frame(pass->named, &collector));
+    return true;
+}
+
 static void rebuild_nodes(struct pass *pass)
 {
     const struct profile *raw = pass->raw;
     int64_t ticks_in = tick_metric(raw);
     pass->nodes = xcalloc(raw->nodes.count, sizeof *pass->nodes);
+    pass->collecting = xcalloc(raw->nodes.count, sizeof *pass->collecting);
     for (uint32_t i = 1; i < raw->nodes.count; i++) {
         const struct node *node = &raw->nodes.items[i];
         const struct run *run = &pass->runs[node->frame];
-        pass->nodes[i] = profile_add_stack(pass->named, pass->nodes[node->parent],
-                                           pass->frames.items + run->first, run->count);
+        bool collects = rebuild_node(pass, i);
         uint64_t ticks = ticks_in >= 0 ? profile_self(raw, (metric_id)ticks_in, i) : 0;
         const struct frame *frame = &raw->frames.items[node->frame];
-        if (!ticks || is_named(frame))
+        if (!ticks || collects || is_named(frame))
             continue;
         module_id module =
             frame->module || frame->kind == FRAME_KERNEL ? named_module(pass, frame->module) : 0;
@@ -303,11 +348,32 @@ static void carry_series(struct pass *pass)
             profile_add_point(pass->named, id, series->points.items[j].time_us,
                               series->points.items[j].value);
     }
+}
+
+/* A collection is told of whoever set it off, whose stack goes on into the collector. */
+static node_id outside_collector(const struct profile *named, node_id node)
+{
+    while (node && profile_frame_of(named, node)->kind == FRAME_GC)
+        node = named->nodes.items[node].parent;
+    return node;
+}
+
+static void carry_events(struct pass *pass)
+{
+    const struct profile *raw = pass->raw;
     for (size_t i = 0; i < raw->events.count; i++) {
         struct profile_event event = raw->events.items[i];
         event.kind = carry(pass, event.kind);
-        event.node = pass->nodes[event.node];
+        event.what = carry(pass, event.what);
+        event.reason = carry(pass, event.reason);
+        event.node = outside_collector(pass->named, pass->nodes[event.node]);
         vec_append(&pass->named->events, event);
+    }
+    size_t told = pass->named->events.count;
+    v8_estimate_pauses(raw, pass->collecting, pass->nodes, pass->named);
+    for (size_t i = told; i < pass->named->events.count; i++) {
+        struct profile_event *event = &pass->named->events.items[i];
+        event->node = outside_collector(pass->named, event->node);
     }
 }
 
@@ -335,12 +401,14 @@ struct profile *symbolize_profile(struct profile *raw, struct modules *modules)
     carry_values(&pass);
     carry_threads(&pass);
     carry_series(&pass);
-    carry_samples(&pass);
     carry_meta(&pass);
+    carry_events(&pass);
+    carry_samples(&pass);
     free(pass.runs);
     free(pass.module_ids);
     free(pass.nodes);
     free(pass.threads);
+    free(pass.collecting);
     vec_release(&pass.frames);
     naming_release(&pass.naming);
     vec_release(&pass.wanted);

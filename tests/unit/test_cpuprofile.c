@@ -68,6 +68,8 @@ static void describe_nodes(struct description *to, const struct profile *p)
         _cleanup_free_ char *path = path_of(p, e->node);
         say(to, "event %zu %" PRIu64 " %" PRIu64 " %s %s", i, e->time_us, e->duration_us,
             profile_string(p, e->kind), path);
+        say(to, "  %s %s %" PRIu64 " %" PRIu64 " %u %d", profile_string(p, e->what),
+            profile_string(p, e->reason), e->before_bytes, e->after_bytes, e->tid, e->estimated);
     }
 }
 
@@ -230,8 +232,20 @@ static void add_extras(struct profile *p, const node_id leaves[STACKS])
     profile_add_address(p, leaves[3], 3, 0xffffffff81234567u, 2);
     /* Ticks that no sample stands for. */
     profile_add_self(p, 0, leaves[2], 11);
-    *vec_push(&p->events) = (struct profile_event){START_US + 77, 1500, intern(p, "gc"), leaves[6]};
-    *vec_push(&p->events) = (struct profile_event){START_US + 99, 0, intern(p, "mark"), 0};
+    *vec_push(&p->events) = (struct profile_event){
+        .time_us = START_US + 77,
+        .duration_us = 1500,
+        .kind = intern(p, "gc"),
+        .node = leaves[6],
+        .what = intern(p, "mark-compact"),
+        .reason = intern(p, "task"),
+        .before_bytes = 3000000,
+        .after_bytes = 2000000,
+        .tid = 12,
+        .estimated = true,
+    };
+    *vec_push(&p->events) =
+        (struct profile_event){.time_us = START_US + 99, .kind = intern(p, "mark")};
     p->meta.command = intern(p, "app --flag \"q\"");
     p->meta.host = intern(p, "host");
     p->meta.tool = intern(p, "memprof 0.1.0");

@@ -94,8 +94,15 @@ static void record_some(struct recording *recording)
     profile_add_point(profile, profile_add_series(profile, "rss", "bytes"), recording->time_us,
                       (double)recording->count * 1.5);
     vec_append(&profile->events,
-               ((struct profile_event){recording->time_us, 7,
-                                       strings_intern(&profile->strings, "gc"), 1}));
+               ((struct profile_event){.time_us = recording->time_us,
+                                       .duration_us = 7,
+                                       .kind = strings_intern(&profile->strings, "gc"),
+                                       .node = 1,
+                                       .what = strings_intern(&profile->strings, "scavenge"),
+                                       .reason = strings_intern(&profile->strings, "task"),
+                                       .before_bytes = (uint64_t)5 << 32,
+                                       .after_bytes = 77,
+                                       .tid = 4242}));
     profile->quality.present = true;
     profile->meta.end_us = recording->time_us;
 }
@@ -211,6 +218,14 @@ START_TEST(reads_back_what_was_recorded)
     ck_assert(!memcmp(profile->series.items[0].points.items, written->series.items[0].points.items,
                       FLUSHES * sizeof(struct series_point)));
     ck_assert_uint_eq(profile->events.count, FLUSHES);
+    const struct profile_event *event = &profile->events.items[FLUSHES - 1];
+    ck_assert_uint_eq(event->time_us, written->events.items[FLUSHES - 1].time_us);
+    ck_assert_str_eq(profile_string(profile, event->kind), "gc");
+    ck_assert_str_eq(profile_string(profile, event->what), "scavenge");
+    ck_assert_str_eq(profile_string(profile, event->reason), "task");
+    ck_assert_uint_eq(event->before_bytes, (uint64_t)5 << 32);
+    ck_assert_uint_eq(event->after_bytes, 77);
+    ck_assert_uint_eq(event->tid, 4242);
     profile_free(profile);
     close(fd);
     recording_free(recording, false);

@@ -40,8 +40,23 @@ static void add_process(struct profile *p)
     }
     profile_add_point(p, heap, 0, 4096);
     profile_add_point(p, heap, 2000000, 8192);
-    *vec_push(&p->events) = (struct profile_event){100, 20000, intern(p, "gc"), 0};
-    *vec_push(&p->events) = (struct profile_event){200, 5000, intern(p, "gc"), 0};
+    enum { FIB = 3 };
+    *vec_push(&p->events) = (struct profile_event){.time_us = 100,
+                                                   .duration_us = 20000,
+                                                   .kind = intern(p, "gc"),
+                                                   .node = FIB,
+                                                   .what = intern(p, "mark-compact"),
+                                                   .reason = intern(p, "task"),
+                                                   .before_bytes = 3 << 20,
+                                                   .after_bytes = 2 << 20,
+                                                   .tid = 7};
+    *vec_push(&p->events) = (struct profile_event){.time_us = 200,
+                                                   .duration_us = 5000,
+                                                   .kind = intern(p, "gc"),
+                                                   .what = intern(p, "scavenge"),
+                                                   .estimated = true};
+    *vec_push(&p->events) =
+        (struct profile_event){.time_us = 300, .duration_us = 1500, .kind = intern(p, "mark")};
     thread_id first = profile_add_thread(p, 7, 7, "main");
     thread_id second = profile_add_thread(p, 7, 8, "wor\033ker");
     p->threads.items[first].ticks = 90;
@@ -179,9 +194,20 @@ static const char golden[] =
     "       first        peak        last  name\n"
     "     4.0 KiB     8.0 KiB     8.0 KiB  heap\n"
     "\n"
+    " [GC]:\n"
+    "   count   total ms     max ms   share  kind\n"
+    "       1      20.00      20.00    1.0%  mark-compact\n"
+    "       1       5.00       5.00    0.2%  scavenge\n"
+    "       2      25.00      20.00    1.2%  all\n"
+    "       1  of these estimated from samples\n"
+    "\n"
+    "  longest ms      at s  before MiB  after MiB  kind (reason), where\n"
+    "      20.00     0.000         3.0        2.0  mark-compact (task) in fib "
+    "file:///srv/app.js:3\n"
+    "\n"
     " [Events]:\n"
     "   count   total ms     max ms   share  name\n"
-    "       2      25.00      20.00    1.2%  gc\n"
+    "       1       1.50       1.50    0.1%  mark\n"
     "\n"
     " [Quality]:\n"
     "         100  samples\n"
@@ -360,26 +386,35 @@ START_TEST(the_json_is_valid)
         return;
     }
     FILE *file = fopen("check.py", "w");
-    fputs(
-        "import json\n"
-        "r = json.load(open('written', encoding='utf-8'))\n"
-        "assert r['schema'] == 1 and r['kind'] == 'cpu' and r['target']['pid'] == 7\n"
-        "assert r['ticks'] == 101 and r['idle_ticks'] == 50 and r['period_us'] == 1000\n"
-        "assert sum(r['summary'].values()) == r['ticks']\n"
-        "f = {x['name']: x for x in r['functions']}\n"
-        "assert (f['fib']['self'], f['fib']['total']) == (40, 54), f['fib']\n"
-        "assert (f['fib']['file'], f['fib']['line']) == ('/srv/app.js', 3)\n"
-        "assert sum(x['self'] for x in r['functions']) == r['ticks']\n"
-        "s = [(-x['self'], -x['total']) for x in r['functions']]\n"
-        "assert s == sorted(s)\n"
-        "m = {x['metric']: x for x in r['memory']}\n"
-        "assert m['rss']['peak'] == 30 << 20 and m['rss']['slope_per_minute'] == 60 << 20\n"
-        "assert r['events'] == {'gc': {'count': 2, 'total_ms': 25, 'max_ms': 20}}\n"
-        "assert r['quality']['coverage'] == 0.5 and r['quality']['lost'] == 1\n"
-        "assert r['quality']['v8'] == {'version': '11.3.244.8-node.38', 'frames': 1000, 'named': 987}\n"
-        "assert not any('tier' in x for x in r['functions'])\n"
-        "assert [t['tid'] for t in r['threads']] == [7, 8]\n",
-        file);
+    fputs("import json\n"
+          "r = json.load(open('written', encoding='utf-8'))\n"
+          "assert r['schema'] == 1 and r['kind'] == 'cpu' and r['target']['pid'] == 7\n"
+          "assert r['ticks'] == 101 and r['idle_ticks'] == 50 and r['period_us'] == 1000\n"
+          "assert sum(r['summary'].values()) == r['ticks']\n"
+          "f = {x['name']: x for x in r['functions']}\n"
+          "assert (f['fib']['self'], f['fib']['total']) == (40, 54), f['fib']\n"
+          "assert (f['fib']['file'], f['fib']['line']) == ('/srv/app.js', 3)\n"
+          "assert sum(x['self'] for x in r['functions']) == r['ticks']\n"
+          "s = [(-x['self'], -x['total']) for x in r['functions']]\n"
+          "assert s == sorted(s)\n"
+          "m = {x['metric']: x for x in r['memory']}\n"
+          "assert m['rss']['peak'] == 30 << 20 and m['rss']['slope_per_minute'] == 60 << 20\n"
+          "gc = r['events']['gc']\n"
+          "assert (gc['count'], gc['total_ms'], gc['max_ms']) == (2, 25, 20)\n"
+          "assert (gc['share'], gc['estimated']) == (0.0125, 1)\n"
+          "assert [k['kind'] for k in gc['kinds']] == ['mark-compact', 'scavenge']\n"
+          "assert gc['kinds'][0] == {'kind': 'mark-compact', 'count': 1, 'total_ms': 20,\n"
+          "                          'max_ms': 20}\n"
+          "assert gc['longest'] == {'at_s': 0.0001, 'duration_ms': 20, 'kind': 'mark-compact',\n"
+          "    'reason': 'task', 'tid': 7, 'before_bytes': 3 << 20, 'after_bytes': 2 << 20,\n"
+          "    'function': 'fib', 'file': '/srv/app.js', 'line': 3}, gc['longest']\n"
+          "assert r['events']['mark'] == {'count': 1, 'total_ms': 1.5, 'max_ms': 1.5}\n"
+          "assert r['quality']['coverage'] == 0.5 and r['quality']['lost'] == 1\n"
+          "assert r['quality']['v8'] == {'version': '11.3.244.8-node.38', 'frames': 1000,\n"
+          "                              'named': 987}\n"
+          "assert not any('tier' in x for x in r['functions'])\n"
+          "assert [t['tid'] for t in r['threads']] == [7, 8]\n",
+          file);
     fclose(file);
     scratch_run("python3 check.py");
     profile_free(p);
