@@ -1,20 +1,29 @@
 /*
  * js_stack - the JavaScript stacks of a Node.js that stands still, as memprof sees them.
  *
- *     js_stack [-o FILE] -- COMMAND…                     at each SIGSTOP that it sends itself
- *     js_stack [-o FILE] -n STOPS [-i MICROSECONDS] -- COMMAND…   at so many moments of our own
+ *     js_stack [OPTION…] -- COMMAND…
+ *
+ *     -o FILE            where to, else standard output
+ *     -n STOPS           so many stops at moments of our own, then the command is killed; without
+ *                        it one at each SIGSTOP that the command sends itself
+ *     -i MICROSECONDS    about so much between those
+ *     -t                 what each stack took, too
+ *     -d SEED -e ELF -a STOP    the main thread's stack at the STOPth stop, for the fuzzer, too
+ *                               (tests/fuzz/v8_seed.h)
  *
  * Writes a line of JSON for each stop: {"threads": [{"tid", "end", "frames": […]}]}, innermost
- * frame first, and of a thread without JavaScript nothing. Each frame has the address, what it is
- * (kind), and of JavaScript the tier's mark, function, file, line and column of the definition,
- * line and column of the call; "map" is what /tmp/perf-PID.map has at the address, if there is
- * one. It judges nothing: the tests compare. After the last stop of our own the command is
- * killed. The exit status is the command's, 77 if ptrace is not permitted.
+ * frame first. A frame has its address and what it is (kind); of V8's also the function, its file,
+ * the line and column of its definition, the line in it (call_line), the mark of its tier and
+ * whether it is inlined; "map" is what /tmp/perf-PID.map has at the address. -t adds nanoseconds and
+ * reads of memory, as the stack came and once more when all of it was known. It judges nothing: the
+ * tests compare. The exit status is the command's, 77 if ptrace is not permitted.
  */
 #include "core/alloc.h"
 #include "output/json.h"
 #include "symbolize/perf_map.h"
 #include "symbolize/unwind.h"
+#include "symbolize/v8.h"
+#include "tests/fuzz/v8_seed.h"
 
 #include <dirent.h>
 #include <elf.h>
@@ -35,16 +44,20 @@
 #define STACK_BYTES_MAX ((size_t)8 << 20)
 
 static struct options {
-    const char *output;
-    unsigned stops, interval_us;
+    const char *output, *seed, *elf;
+    unsigned stops, interval_us, seed_stop;
+    bool timed;
     char **command;
-} options = {"-", 0, 1500, NULL};
+} options = {.output = "-", .interval_us = 1500};
 
 static struct output_file output;
 static struct modules *modules;
 static struct unwinder *unwinder;
 static struct perf_map *map;
+static struct profile *profile;
+static struct v8 *v8;
 static pid_t child;
+static unsigned stops_seen; /* of the main thread, with V8 */
 
 static _Noreturn void fail(const char *what, const char *why)
 {
@@ -107,15 +120,131 @@ static void read_map(void)
     while (news.behind);
 }
 
-static void write_frame(const struct unwound_frame *frame, bool first)
+static void write_string(const char *key, const char *text)
 {
-    output_printf(&output, "%s{\"pc\":%" PRIu64, first ? "" : ",", frame->pc);
+    output_printf(&output, ",\"%s\":", key);
+    json_write_string(&output, text);
+}
+
+/* One logical frame: of an unwound frame that stands for several, the outermost is not inlined. */
+static void write_named(const struct v8_named *named, bool inlined)
+{
+    static const char *const kinds[] = {
+        [FRAME_UNKNOWN] = "unknown", [FRAME_JAVASCRIPT] = "javascript", [FRAME_NATIVE] = "native",
+        [FRAME_KERNEL] = "kernel",   [FRAME_GC] = "gc",                 [FRAME_RUNTIME] = "runtime",
+    };
+    static const char *const tiers[] = {
+        [TIER_NONE] = "",   [TIER_INTERPRETED] = "~", [TIER_BASELINE] = "^",
+        [TIER_MAGLEV] = "+", [TIER_OPTIMIZED] = "*",
+    };
+    const struct frame *frame = &profile->frames.items[named->frame];
+    write_string("kind", kinds[frame->kind]);
+    write_string("tier", tiers[frame->tier]);
+    write_string("function", profile_string(profile, frame->function));
+    write_string("file", profile_string(profile, frame->file));
+    output_printf(&output, ",\"line\":%u,\"column\":%u,\"call_line\":%u,\"inlined\":%s",
+                  frame->line, frame->column, named->line, inlined ? "true" : "false");
+}
+
+static void write_frame(const struct unwound_frame *frame, const struct v8_named *names,
+                        size_t count, bool first)
+{
     const char *name = map ? perf_map_find(map, frame->pc) : NULL;
-    if (name) {
-        output_text(&output, ",\"map\":");
-        json_write_string(&output, name);
+    for (size_t i = 0; i < count || !i; i++) {
+        output_printf(&output, "%s{\"pc\":%" PRIu64, first && !i ? "" : ",", frame->pc);
+        if (count)
+            write_named(&names[i], i + 1 < count);
+        else
+            write_string("kind", "native");
+        if (name)
+            write_string("map", name);
+        output_text(&output, "}");
     }
-    output_text(&output, "}");
+}
+
+/* ---- seeds for the fuzzer ---- */
+
+static void put(FILE *to, const void *data, size_t size)
+{
+    if (fwrite(data, 1, size, to) != size)
+        fail("seed", strerror(errno));
+}
+
+static void put_block(FILE *to, const void *data, size_t size)
+{
+    uint32_t length = (uint32_t)size;
+    put(to, &length, sizeof length);
+    put(to, data, size);
+}
+
+/* A memory_image_fn: reads the process, and writes what it read. */
+static bool read_and_keep(const void *context, uint64_t address, void *into, size_t size)
+{
+    FILE *seed = (FILE *)(uintptr_t)context;
+    struct iovec here = {into, size}, there = {(void *)(uintptr_t)address, size};
+    if (process_vm_readv(child, &here, 1, &there, 1, 0) != (ssize_t)size)
+        return false;
+    put(seed, &address, sizeof address);
+    put_block(seed, into, size);
+    return true;
+}
+
+static void write_seed(struct module *module, const struct unwound_frame *frames, size_t count,
+                       const struct stack_copy *stack)
+{
+    _cleanup_fclose_ FILE *seed = fopen(options.seed, "wbe");
+    _cleanup_fclose_ FILE *elf = fopen(options.elf, "rbe");
+    static uint8_t image[1 << 20];
+    size_t elf_size = elf ? fread(image, 1, sizeof image, elf) : 0;
+    size_t top = frames[count - 1].fp > frames[0].sp ? frames[count - 1].fp - frames[0].sp + 16 : 0;
+    if (!seed || !elf_size || elf_size == sizeof image)
+        fail(options.seed, "cannot be made");
+    put_block(seed, image, elf_size);
+    uint32_t frame_count = (uint32_t)count;
+    put(seed, &frame_count, sizeof frame_count);
+    for (size_t i = 0; i < count; i++) {
+        const struct segment *segment = frames[i].segment;
+        uint64_t place = V8_SEED_ELSEWHERE;
+        if (segment && module_is_generated(segment->module))
+            place = V8_SEED_GENERATED;
+        else if (segment && segment->module == module)
+            place = V8_SEED_MODULE;
+        /* In the module the seed has addresses of the file. */
+        uint64_t bias = place == V8_SEED_MODULE ? segment->bias : 0;
+        put(seed, (uint64_t[]){frames[i].pc - bias, frames[i].sp, frames[i].fp, place}, 32);
+    }
+    put_block(seed, stack->data, top && top < stack->size ? top : stack->size);
+    struct v8 *fresh = v8_new(profile, module, child, NULL);
+    v8_set_image(fresh, read_and_keep, seed);
+    v8_name_stack(fresh, frames, count, stack);
+    v8_free(fresh);
+}
+
+/* ---- stops ---- */
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The names of a stack, with what they took. */
+static const struct v8_names *name_stack(const struct unwound_frame *frames, size_t count,
+                                         const struct stack_copy *stack, uint64_t unwind_ns)
+{
+    uint64_t start = now_ns(), reads = v8_reads(v8);
+    const struct v8_names *names = v8_name_stack(v8, frames, count, stack);
+    if (options.timed) {
+        uint64_t first = now_ns(), first_reads = v8_reads(v8);
+        names = v8_name_stack(v8, frames, count, stack);
+        output_printf(&output,
+                      ",\"unwind_ns\":%" PRIu64 ",\"name_ns\":%" PRIu64 ",\"again_ns\":%" PRIu64
+                      ",\"reads\":%" PRIu64 ",\"again_reads\":%" PRIu64,
+                      unwind_ns, first - start, now_ns() - first, first_reads - reads,
+                      v8_reads(v8) - first_reads);
+    }
+    return names;
 }
 
 /* A thread in a ptrace stop of ours. */
@@ -136,11 +265,18 @@ static void write_thread(pid_t tid, struct space *space, bool first)
     if (!copy)
         return;
     stack.data = copy;
+    uint64_t start = now_ns();
     enum unwind_end end = unwinder_run(unwinder, space, 0, &registers, &stack, frames, &count);
-    output_printf(&output, "%s{\"tid\":%d,\"end\":\"%s\",\"frames\":[", first ? "" : ",", tid,
-                  ends[end]);
-    for (size_t i = 0; i < count; i++)
-        write_frame(&frames[i], !i);
+    uint64_t unwind_ns = now_ns() - start;
+    output_printf(&output, "%s{\"tid\":%d,\"end\":\"%s\"", first ? "" : ",", tid, ends[end]);
+    const struct v8_names *names = v8 ? name_stack(frames, count, &stack, unwind_ns) : NULL;
+    if (names && options.seed && tid == child && ++stops_seen == options.seed_stop)
+        write_seed(v8_module(space), frames, count, &stack);
+    output_text(&output, ",\"frames\":[");
+    for (size_t i = 0; i < count; i++) {
+        struct v8_run run = names ? names->runs[i] : (struct v8_run){0};
+        write_frame(&frames[i], run.count ? names->items.items + run.first : NULL, run.count, !i);
+    }
     output_text(&output, "]}");
 }
 
@@ -159,6 +295,18 @@ static bool stop_thread(pid_t tid)
            WIFSTOPPED(status);
 }
 
+static void open_v8(const struct space *space)
+{
+    struct error err;
+    struct module *module = v8 ? NULL : v8_module(space);
+    if (!module)
+        return;
+    v8 = v8_new(profile, module, child, &err);
+    if (!v8)
+        fail("V8", err.text);
+    unwinder_ask(unwinder, v8_bare_leaf, v8);
+}
+
 /* All threads, or the main thread alone; one line. */
 static void write_stop(bool all)
 {
@@ -175,9 +323,10 @@ static void write_stop(bool all)
         pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (tid <= 0 || (!all && tid != child) || !stop_thread(tid))
             continue;
-        if (first) { /* from now on the child's end or exec can't come between */
+        if (first) { /* the child's end or exec can't come between any more */
             space_read(&space, modules, NULL);
             read_map();
+            open_v8(&space);
         }
         write_thread(tid, &space, first);
         first = false;
@@ -223,19 +372,22 @@ static int stop_often(void)
 
 static void parse_options(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "+o:n:i:")) >= 0;) {
-        if (option == 'o')
-            options.output = optarg;
-        else if (option == 'n')
-            options.stops = (unsigned)strtoul(optarg, NULL, 10);
-        else if (option == 'i')
-            options.interval_us = (unsigned)strtoul(optarg, NULL, 10);
-        else
-            exit(2);
+    for (int option; (option = getopt(argc, argv, "+o:n:i:td:e:a:")) >= 0;) {
+        unsigned number = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
+        switch (option) {
+        case 'o': options.output = optarg; break;
+        case 'n': options.stops = number; break;
+        case 'i': options.interval_us = number; break;
+        case 't': options.timed = true; break;
+        case 'd': options.seed = optarg; break;
+        case 'e': options.elf = optarg; break;
+        case 'a': options.seed_stop = number; break;
+        default: exit(2);
+        }
     }
     options.command = argv + optind;
-    if (!options.command[0] || !options.interval_us)
-        fail("usage", "js_stack [-o FILE] [-n STOPS] [-i MICROSECONDS] -- COMMAND...");
+    if (!options.command[0] || !options.interval_us || (options.seed && !options.elf))
+        fail("usage", "js_stack [OPTION...] -- COMMAND...");
 }
 
 int main(int argc, char **argv)
@@ -249,11 +401,14 @@ int main(int argc, char **argv)
         execvp(options.command[0], options.command);
         _exit(127);
     }
+    profile = profile_new();
     modules = modules_new();
     unwinder = unwinder_new(arch_host());
     int status = options.stops ? stop_often() : follow_stops();
+    v8_free(v8);
     unwinder_free(unwinder);
     modules_free(modules);
+    profile_free(profile);
     perf_map_free(map);
     if (output_file_commit(&output, &err))
         fail("output", err.text);

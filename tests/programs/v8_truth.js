@@ -1,11 +1,12 @@
-// v8_truth.js - stops itself at some 500 points, and prints the stack of each.
+// v8_truth.js [CALLS,CALLS…] - stops itself at some 500 points, and prints the stack of each.
 //
 // At each point it sends itself SIGSTOP; who sends SIGCONT can have taken the stack from outside.
 // Then it takes the same stack with new Error(), on the same line. At the end all stacks are
 // printed as one line of JSON: [{point, warm, frames: [[function, file, line, column, line of the
 // definition, async]]}], innermost frame first; each is null where V8's call site tells nothing.
-// Each case runs cold, and again after it was called often, so that it is met as interpreted,
-// baseline and optimised code; a part of them in a Worker, too. Nothing here needs a flag.
+// Each case runs again and again, after so many calls as are given (0,300,4000,30000 and then
+// some in a Worker), so that it is met as interpreted, baseline and optimised code. Nothing here
+// needs a flag.
 'use strict';
 
 const {EventEmitter} = require('events');
@@ -489,7 +490,7 @@ async function runAll(levels) {
     }
     for (const [point, run] of Object.entries(slowCases)) {
       Object.assign(current, {point, warm});
-      warmUp(run, Math.min(warm / 20, 300));
+      warmUp(run, Math.min(warm / 20, 100));
       run(stop);
     }
     for (const [point, run] of Object.entries(asyncCases)) {
@@ -508,6 +509,11 @@ async function runAll(levels) {
 }
 
 async function main() {
+  if (process.argv[2]) {
+    await runAll(process.argv[2].split(',').map(Number));
+    console.log(JSON.stringify(stacks));
+    return;
+  }
   await runAll([0, 300, 4000, 30000]);
   process.on('SIGCONT', () => { cell[0]++; Atomics.notify(cell, 0); });
   new Worker(__filename, {workerData: cell}).on('message', (ofWorker) => {
