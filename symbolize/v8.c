@@ -110,6 +110,17 @@ void v8_free(struct v8 *v8)
     free(v8);
 }
 
+void v8_set_image(struct v8 *v8, memory_image_fn *image, const void *context)
+{
+    v8->heap.memory.image = image;
+    v8->heap.memory.image_context = context;
+}
+
+uint64_t v8_reads(const struct v8 *v8)
+{
+    return v8->heap.memory.calls;
+}
+
 const char *v8_version(const struct v8 *v8)
 {
     return v8->version;

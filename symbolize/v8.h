@@ -11,6 +11,7 @@
 #define MEMPROF_SYMBOLIZE_V8_H
 
 #include "core/profile.h"
+#include "core/remote_memory.h"
 #include "symbolize/modules.h"
 #include "symbolize/unwind.h"
 
@@ -39,6 +40,10 @@ struct module *v8_module(const struct space *space);
  */
 struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, struct error *err);
 void v8_free(struct v8 *v8);
+/* In place of the process: a memory of a test's or a fuzzer's. */
+void v8_set_image(struct v8 *v8, memory_image_fn *image, const void *context);
+/* Calls of process_vm_readv(2) so far. */
+uint64_t v8_reads(const struct v8 *v8);
 /* "11.3.244.8", owned by v8. */
 const char *v8_version(const struct v8 *v8);
 /* A leaf_frame_fn for code of V8's; the context is the struct v8. */

@@ -1,12 +1,15 @@
 """What the end-to-end tests share: running memprof on real programs, and reading its files.
 
-MEMPROF names the binary under test, PROGRAMS the folder of tests/programs as built. The files
+MEMPROF names the binary under test, PROGRAMS the folder of tests/programs as built, and
+MEMPROF_NODES the versions of Node.js that scripts/setup --test fetches, with colons between them;
+NODE_PROGRAMS the folder of what else it fetches. The files
 are read here with Python's own json and nothing of memprof, so that they are checked against
 the format and not against our own reader.
 """
 
 import collections
 import contextlib
+import functools
 import functools
 import json
 import os
@@ -35,6 +38,32 @@ def program(name, *args):
     if name.endswith(".py"):
         return [real_python(), str(SOURCES / name), *map(str, args)]
     return [str(PROGRAMS / name), *map(str, args)]
+
+
+def nodes():
+    """Each version of Node.js to test with: those that were fetched, else the one in PATH."""
+    fetched = [path for path in os.environ.get("MEMPROF_NODES", "").split(":")
+               if os.access(path, os.X_OK)]
+    return fetched or [path for path in [shutil.which("node")] if path]
+
+
+@functools.lru_cache
+def node_major(node):
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+    return int(version.stdout.lstrip("v").split(".")[0])
+
+
+def for_each_node(test, check):
+    """check(node) with each as a subtest; those that are absent are told of, and skipped."""
+    found = nodes()
+    if not found:
+        test.skipTest("no node here")
+    for node in found:
+        with test.subTest(node=node):
+            check(node)
+    wanted = os.environ.get("MEMPROF_NODES", "").split(":")
+    if absent := [path for path in wanted if path and path not in found]:
+        test.skipTest(f"scripts/setup --test has not fetched {', '.join(absent)}")
 
 
 def real_python():

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Node.js recorded as it is, without a flag: its functions named, and given their share of time."""
+
+import collections
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+import harness
+from harness import Case, program
+
+KIND_JAVASCRIPT = 1  # enum frame_kind of core/profile.h
+UNKNOWN = "(unknown JavaScript)"
+GENERATED = re.compile(r"g(\d+)_(\d+)_(\d+)")
+
+
+def with_node(node, name, *args, flags=()):
+    return [node, *flags, *program(name, *args)[1:]]
+
+
+class Node(Case):
+    def javascript(self, profile):
+        """Frames of JavaScript on the stacks of all ticks, and how many of those have a name."""
+        frames, named = collections.Counter(), 0
+        for node, hits in profile.hits.items():
+            while node in profile.parents and hits:
+                if profile.kinds[node] == KIND_JAVASCRIPT:
+                    frames[profile.names[node]] += hits
+                    named += hits * (profile.names[node] != UNKNOWN)
+                node = profile.parents[node]
+        return frames, named
+
+    def check_named(self, profile, what, least=0.98):
+        frames, named = self.javascript(profile)
+        total = sum(frames.values())
+        print(f"{what}: {profile.ticks} ticks, {total} frames of JavaScript, "
+              f"{100 * named / total:.3f} % named")
+        self.assertGreater(total, 2000, frames.most_common(9))
+        self.assertGreater(named, least * total, frames.most_common(9))
+        quality = profile.quality
+        self.assertEqual(quality["jsFrames"], total)
+        self.assertEqual(quality["jsNamed"], named)
+
+    def test_http_server(self):
+        """Under the load of ten connections."""
+        def check(node):
+            server = self.start(with_node(node, "orders_server.js"), stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE)
+            port = server.stdout.readline().strip()
+            load = self.start(with_node(node, "orders_load.js", port, 4), stdout=subprocess.PIPE)
+            time.sleep(0.5)
+            profile = self.attach(server, "-d", "3")
+            self.assertIn("requests", load.communicate(timeout=harness.TIMEOUT_S)[0])
+            self.assert_alive(server)
+            self.check_named(profile, f"HTTP server, {node}")
+            totals = profile.total_ticks()
+            for name in ("answer", "readBody", "totals", "parserOnIncoming"):
+                self.assertGreater(totals[name], 5, totals.most_common(20))
+        harness.for_each_node(self, check)
+
+    def test_typescript(self):
+        """A compiler of 100,000 lines at work: on its own declarations and those of browsers."""
+        compiler = pathlib.Path(os.environ.get("NODE_PROGRAMS", ".")) / "typescript/node_modules"
+        if not compiler.exists():
+            self.skipTest("scripts/setup --test has not fetched typescript")
+        source = pathlib.Path(self.folder) / "names.ts"
+        source.write_text('import * as ts from "typescript";\n'
+                          "export const nameOf = (n: ts.Node): string => ts.SyntaxKind[n.kind];\n",
+                          "utf-8")
+        os.symlink(compiler, source.parent / "node_modules")
+        def check(node):
+            command = [node, str(compiler / "typescript/lib/tsc.js"), "--strict", "--noEmit",
+                       "--target", "es2022", "--module", "nodenext", str(source)]
+            result = self.memprof("record", "-q", "-o", self.output, "--", *command)
+            self.assertEqual((result.returncode, result.stderr, result.stdout), (0, "", ""))
+            profile = self.load()
+            self.check_named(profile, f"TypeScript, {node}")
+            totals = profile.total_ticks()
+            for name in ("executeCommandLine", "checkSourceFile", "bindSourceFile"):
+                self.assertGreater(totals[name], 20, totals.most_common(20))
+        harness.for_each_node(self, check)
+
+    def check_generations(self, profile):
+        """churn.js: each function's caller, file and line are in its name. Returns how many
+        frames were right."""
+        frames = {item["id"]: item["callFrame"] for item in profile.nodes}
+        lines = {item["id"]: item.get("positionTicks", []) for item in profile.nodes}
+        checked, wrong = 0, []
+        for node, hits in profile.hits.items():
+            while node in profile.parents:
+                name, frame = profile.names[node], frames[node]
+                match = GENERATED.fullmatch(name)
+                if match:
+                    generation, index, line = map(int, match.groups())
+                    checked += hits
+                    if frame["lineNumber"] + 1 != line or (
+                            frame["url"] != f"generation-{generation}.js"):
+                        wrong.append((name, frame))
+                    if any(not line <= row["line"] <= line + 2 for row in lines[node]):
+                        wrong.append((name, lines[node]))
+                    caller = profile.parents[node]
+                    skipped = []
+                    while caller in profile.parents and (
+                            profile.kinds[caller] != KIND_JAVASCRIPT or
+                            (index % 2 == 0 and index and not profile.names[caller])):
+                        skipped.append(profile.names[caller])
+                        caller = profile.parents[caller]
+                    expected = (f"g{generation}_{index - 1}_{3 * index - 2}" if index else
+                                "runGeneration")
+                    if profile.names.get(caller) not in (expected, UNKNOWN):
+                        wrong.append((name, skipped, profile.names.get(caller)))
+                node = profile.parents[node]
+        self.assertFalse(wrong, f"{len(wrong)} are wrong: {wrong[:20]}")
+        return checked
+
+    def test_fast_allocation(self):
+        """The collector moves what is read all the time, and new code takes the place of old."""
+        def check(node):
+            for flags in ([], ["--max-semi-space-size=1"]):
+                target = self.start(with_node(node, "churn.js", 0, flags=flags))
+                time.sleep(0.3)
+                profile = self.attach(target, "-d", "3", "-F", "999")
+                self.assert_alive(target)
+                self.end(target)
+                checked = self.check_generations(profile)
+                self.check_named(profile, f"fast allocation, {node} {' '.join(flags)}: "
+                                          f"{checked} checked")
+                self.assertGreater(checked, 10000)
+        harness.for_each_node(self, check)
+
+    def test_shares(self):
+        """Each function's share of time against the program's own clock, within 3 points."""
+        def check(node):
+            profile, truth = self.record(with_node(node, "phases.js", 2.5))
+            totals = profile.total_ticks()
+            whole = sum(truth["wall"].values())
+            ticks = sum(totals[name] for name in truth["wall"])
+            self.assertGreater(ticks, 0.75 * profile.ticks)
+            for name, seconds in truth["wall"].items():
+                self.assertAlmostEqual(100 * totals[name] / ticks, 100 * seconds / whole, delta=3,
+                                       msg=f"{node}: {name}, {totals.most_common(20)}")
+        harness.for_each_node(self, check)
+
+    def test_attached(self):
+        def check(node):
+            target = self.start(with_node(node, "busy.js", 0))
+            time.sleep(0.3)
+            profile = self.attach(target, "-d", "2")
+            self.assert_alive(target)
+            self.end(target)
+            self.check_named(profile, f"busy.js, {node}", 0.99)
+            ticks = profile.self_ticks()
+            both = ticks["hotLoop"] + ticks["warmLoop"]
+            self.assertGreater(both, 0.95 * profile.ticks, ticks.most_common(9))
+            self.assertAlmostEqual(100 * ticks["hotLoop"] / both, 70, delta=3)
+        harness.for_each_node(self, check)
+
+
+if __name__ == "__main__":
+    harness.main()
