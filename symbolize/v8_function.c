@@ -2,14 +2,16 @@
  * v8_function.c - a compiled function has its name and positions in its ScopeInfo.
  *
  * A ScopeInfo is a row of words whose later ones are there or not, as its flags say (V8's
- * src/objects/scope-info.tq). The flags' bits move from version to version; what the words are
- * does not, so they are read by what they are: behind the names of the context's locals come
+ * src/objects/scope-info.tq; the bits read here are the same from 10.2 to 13.6):
  *
- *     [a saved class variable]  [function name or 0, a Smi]  [inferred name or undefined]  start
- * end
- *
- * and of all readings the first that ends in two positions within the script is the right one: what
- * follows the positions is no pair of Smis. From V8 13.6 on the positions stand in front.
+ *     flags, parameters, locals
+ *     [start, end]               from 13.6 on
+ *     [number of variables]      of a module
+ *     names of the locals, or a table of them when they are many; a word for each of them
+ *     [a saved class variable]
+ *     [function name or 0, its slot]
+ *     [inferred name or undefined]
+ *     [start, end]               before 13.6
  */
 #include "symbolize/v8_function.h"
 
@@ -20,16 +22,28 @@
 #include <string.h>
 
 enum {
-    SLOTS = 8,           /* as many as the optional ones are */
-    LOCALS_INLINED = 75, /* names of more context locals stand in a table (kScopeInfoMaxInlined…) */
+    LOCALS_INLINED = 75, /* more have a table (kScopeInfoMaxInlinedLocalNamesSize) */
     LOCALS_MAX = 1 << 16,
     NAME_CHARACTERS = 4096,
-    START = 1 << 30
+    NO_POSITION = 1 << 30
+};
+
+/* Bits of the flags. */
+enum {
+    SCOPE_TYPE = 15,
+    MODULE_SCOPE = 5,
+    MODULE_SCOPE_EARLIER = 3, /* before 13.6 */
+    SAVED_CLASS_VARIABLE = 1 << 10,
+    FUNCTION_VARIABLE = 3 << 12,
+    INFERRED_NAME = 1 << 14,
+    FUNCTION_KIND_SHIFT = 17,
+    FUNCTION_KIND = 31
 };
 
 struct scope {
     uint64_t name, inferred; /* Strings, or 0 */
-    uint32_t start, end;     /* positions; start is START if there are none */
+    const char *given;       /* the name of a kind of functions that have no other; NULL */
+    uint32_t start, end;     /* positions; NO_POSITION if they make no sense */
 };
 
 static bool is_string(struct v8_heap *heap, uint64_t word)
@@ -37,74 +51,86 @@ static bool is_string(struct v8_heap *heap, uint64_t word)
     return v8_is_object(word) && v8_type_is_string(&heap->layout, v8_type(heap, word));
 }
 
-static bool are_positions(uint64_t start, uint64_t end)
-{
-    return v8_is_smi(start) && v8_is_smi(end) && v8_smi(start) >= 0 &&
-           v8_smi(end) >= v8_smi(start) && v8_smi(end) < START;
-}
-
-/*
- * Reads the optional words from slots[at] on, with or without a function name in front. False if
- * they don't end in positions; with `positions` false they need not.
- */
-static bool read_names(struct v8_heap *heap, const uint64_t slots[SLOTS + 4], size_t at, bool named,
-                       bool positions, struct scope *ret_scope)
-{
-    struct scope scope = {.start = START};
-    if (named) {
-        if (!(slots[at] == 0 || is_string(heap, slots[at])) || !v8_is_smi(slots[at + 1]))
-            return false;
-        scope.name = slots[at];
-        at += 2;
-    }
-    if (v8_is_object(slots[at])) {
-        scope.inferred = is_string(heap, slots[at]) ? slots[at] : 0;
-        at++;
-    }
-    if (positions) {
-        if (!are_positions(slots[at], slots[at + 1]))
-            return false;
-        scope.start = (uint32_t)v8_smi(slots[at]);
-        scope.end = (uint32_t)v8_smi(slots[at + 1]);
-    }
-    *ret_scope = scope;
-    return true;
-}
-
 static bool slot_at(struct v8_heap *heap, uint64_t info, uint32_t index, uint64_t *ret_word)
 {
     return v8_field(heap, info, heap->layout.scope_info_data + index * 8, ret_word);
 }
 
+static bool small_number_at(struct v8_heap *heap, uint64_t info, uint32_t index, uint32_t *ret)
+{
+    uint64_t word;
+    if (!slot_at(heap, info, index, &word) || !v8_is_smi(word) || v8_smi(word) < 0 ||
+        v8_smi(word) >= NO_POSITION)
+        return false;
+    *ret = (uint32_t)v8_smi(word);
+    return true;
+}
+
+/* A Smi, or from 13.6 on an untagged number of 32 bits. */
+static bool read_flags(struct v8_heap *heap, uint64_t info, uint32_t *ret_flags)
+{
+    uint64_t word;
+    if (!slot_at(heap, info, 0, &word))
+        return false;
+    *ret_flags = heap->layout.scope_flags_raw ? (uint32_t)word : (uint32_t)(word >> V8_SMI_SHIFT);
+    return heap->layout.scope_flags_raw || v8_is_smi(word);
+}
+
+static bool read_positions(struct v8_heap *heap, uint64_t info, uint32_t index, struct scope *scope)
+{
+    return small_number_at(heap, info, index, &scope->start) &&
+           small_number_at(heap, info, index + 1, &scope->end) && scope->start <= scope->end;
+}
+
+/* The slot behind those of the context's locals. */
+static bool skip_locals(struct v8_heap *heap, uint64_t info, uint32_t flags, uint32_t *ret_index)
+{
+    const struct v8_layout *layout = &heap->layout;
+    uint32_t locals, module = layout->scope_flags_raw ? MODULE_SCOPE : MODULE_SCOPE_EARLIER;
+    if (!small_number_at(heap, info, layout->scope_locals_slot, &locals) || locals > LOCALS_MAX)
+        return false;
+    *ret_index = layout->scope_first_vars + ((flags & SCOPE_TYPE) == module) +
+                 (locals < LOCALS_INLINED ? 2 * locals : 1 + locals);
+    return true;
+}
+
+/* V8's SharedFunctionInfo::DebugName names the functions that set up a class's fields itself. */
+static const char *given_name(const struct v8_layout *layout, uint32_t flags)
+{
+    uint32_t kind = flags >> FUNCTION_KIND_SHIFT & FUNCTION_KIND;
+    if (!layout->members_kind || kind < layout->members_kind || kind > layout->members_kind + 1u)
+        return NULL;
+    return kind == layout->members_kind ? "<instance_members_initializer>" : "<static_initializer>";
+}
+
 static bool read_scope(struct v8_heap *heap, uint64_t info, struct scope *ret_scope)
 {
     const struct v8_layout *layout = &heap->layout;
-    uint64_t locals, slots[SLOTS + 4] = {0}, start, end;
-    if (!slot_at(heap, info, layout->scope_locals_slot, &locals) || !v8_is_smi(locals) ||
-        v8_smi(locals) < 0 || v8_smi(locals) > LOCALS_MAX)
+    struct scope scope = {0};
+    uint32_t flags, index;
+    uint64_t word;
+    if (!read_flags(heap, info, &flags) || !skip_locals(heap, info, flags, &index))
         return false;
-    uint32_t count = (uint32_t)v8_smi(locals);
-    uint32_t first = layout->scope_first_vars + (count < LOCALS_INLINED ? 2 * count : 1 + count);
-    /* Its end may be the end of what can be read. */
-    for (uint32_t i = 0; i < SLOTS && slot_at(heap, info, first + i, &slots[i]); i++)
-        ;
-    bool positions = layout->scope_positions_slot < 0;
-    for (size_t skipped = 0; skipped < 2; skipped++) {
-        for (int named = 1; named >= 0; named--) {
-            if (!read_names(heap, slots, skipped, named, positions, ret_scope))
-                continue;
-            if (positions)
-                return true;
-            if (!slot_at(heap, info, (uint32_t)layout->scope_positions_slot, &start) ||
-                !slot_at(heap, info, (uint32_t)layout->scope_positions_slot + 1, &end) ||
-                !are_positions(start, end))
-                return false;
-            ret_scope->start = (uint32_t)v8_smi(start);
-            ret_scope->end = (uint32_t)v8_smi(end);
-            return true;
-        }
+    index += (flags & SAVED_CLASS_VARIABLE) != 0;
+    if (flags & FUNCTION_VARIABLE) {
+        if (!slot_at(heap, info, index, &word) || !(word == 0 || is_string(heap, word)))
+            return false;
+        scope.name = word;
+        index += 2;
     }
-    return false;
+    if (flags & INFERRED_NAME) {
+        if (!slot_at(heap, info, index++, &word) || !v8_is_object(word))
+            return false;
+        scope.inferred = is_string(heap, word) ? word : 0;
+    }
+    if (!read_positions(heap, info,
+                        layout->scope_positions_slot < 0 ? index
+                                                         : (uint32_t)layout->scope_positions_slot,
+                        &scope))
+        return false;
+    scope.given = given_name(layout, flags);
+    *ret_scope = scope;
+    return true;
 }
 
 static string_id text_of(struct v8_heap *heap, struct strings *strings, uint64_t string)
@@ -132,7 +158,7 @@ bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct s
 {
     const struct v8_layout *layout = &heap->layout;
     struct v8_function function = {0};
-    struct scope scope = {.start = START};
+    struct scope scope = {.start = NO_POSITION};
     uint64_t name;
     if (v8_type(heap, shared) != layout->shared_function_info ||
         !v8_field(heap, shared, layout->shared_name, &name) ||
@@ -143,11 +169,13 @@ bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct s
         scope.name = name;
     else if (v8_type(heap, name) != layout->scope_info || !read_scope(heap, name, &scope))
         return false;
-    function.name = text_of(heap, strings, scope.name);
+    function.name =
+        scope.given ? strings_intern(strings, scope.given) : text_of(heap, strings, scope.name);
     if (!function.name)
         function.name = text_of(heap, strings, scope.inferred);
-    if (scope.start < START && !v8_script_position(heap, scripts, function.script, scope.start,
-                                                   &function.line, &function.column))
+    if (scope.start < NO_POSITION &&
+        !v8_script_position(heap, scripts, function.script, scope.start, &function.line,
+                            &function.column))
         return false;
     *ret_function = function;
     return true;

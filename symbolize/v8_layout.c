@@ -97,14 +97,15 @@ static const struct rule rules[] = {
      {COMMON, .shared_data = 8, .bytecode_length = 8, .bytecode_positions = 24,
       .code_deoptimization = 8, .code_positions = 16, .code_start = 40, .code_flags = 52,
       .code_size = 56, .baseline_kind = 10, .scope_first_vars = 5, .scope_positions_slot = 3,
-      .deopt_count = 1, .deopt_literals = 3, .deopt_shared = 7, .deopt_inlining = 8,
-      .deopt_shared_wrapped = true}},
+      .scope_flags_raw = true, .members_kind = 24, .deopt_count = 1, .deopt_literals = 3,
+      .deopt_shared = 7, .deopt_inlining = 8, .deopt_shared_wrapped = true}},
     {12,
      4, /* 22 */
      {COMMON, .function_code = 24, .shared_data = 8, .bytecode_length = 8, .bytecode_positions = 24,
       .code_deoptimization = 8, .code_positions = 16, .code_start = 40, .code_flags = 48,
       .code_size = 52, .baseline_kind = 10, .scope_first_vars = 3, .scope_positions_slot = -1,
-      .deopt_count = 1, .deopt_literals = 2, .deopt_shared = 6, .deopt_inlining = 7}},
+      .members_kind = 24, .deopt_count = 1, .deopt_literals = 2, .deopt_shared = 6,
+      .deopt_inlining = 7}},
     {11,
      3, /* 20 */
      {COMMON, .function_code = 48, .shared_data = 8, .bytecode_length = 8, .bytecode_positions = 32,

@@ -53,9 +53,12 @@ struct v8_layout {
     uint16_t resource_data; /* in the resource of an external string (C++) */
     uint16_t script_source, script_name, script_line_offset, script_column_offset, script_line_ends,
         script_id;
-    uint16_t scope_info_data;    /* of slot 0 */
-    uint8_t scope_first_vars;    /* slot of the first context local's name */
-    uint8_t scope_locals_slot;   /* slot of the number of context locals, a Smi */
+    uint16_t scope_info_data;  /* of slot 0 */
+    uint8_t scope_first_vars;  /* slot of the first context local's name */
+    uint8_t scope_locals_slot; /* slot of the number of context locals, a Smi */
+    bool scope_flags_raw;      /* the flags are no Smi */
+    uint8_t members_kind; /* FunctionKind of <instance_members_initializer>, the next one being that
+                             of <static_initializer>; 0: these have their names like others */
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
     uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
     uint8_t deopt_count, deopt_translations, deopt_inlined_count; /* the same; 255: unknown */
