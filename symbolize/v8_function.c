@@ -139,16 +139,37 @@ static string_id text_of(struct v8_heap *heap, struct strings *strings, uint64_t
     return text ? strings_intern(strings, text) : 0;
 }
 
+/* Where a debugger or a measurement of coverage has been at work, it leads through its DebugInfo.
+ */
+static bool find_script(struct v8_heap *heap, uint64_t shared, uint64_t *ret_script)
+{
+    const struct v8_layout *layout = &heap->layout;
+    uint64_t script;
+    if (!v8_field(heap, shared, layout->shared_script, &script))
+        return false;
+    uint16_t type = v8_type(heap, script);
+    if (layout->debug_info_script && type == layout->debug_info) {
+        if (!v8_field(heap, script, layout->debug_info_script, &script))
+            return false;
+        type = v8_type(heap, script);
+    }
+    *ret_script = script;
+    return type == layout->script;
+}
+
+/* Code from eval has no name but perhaps a "//# sourceURL=" of its own. */
 static bool read_script(struct v8_heap *heap, struct strings *strings, struct v8_function *function)
 {
     const struct v8_layout *layout = &heap->layout;
-    uint64_t name, id;
-    if (v8_type(heap, function->script) != layout->script ||
-        !v8_field(heap, function->script, layout->script_name, &name) ||
+    uint64_t name, url, id;
+    if (!v8_field(heap, function->script, layout->script_name, &name) ||
+        !v8_field(heap, function->script, layout->script_source_url, &url) ||
         !v8_field(heap, function->script, layout->script_id, &id) || !v8_is_smi(id) ||
         v8_smi(id) < 0)
         return false;
     function->file = is_string(heap, name) ? text_of(heap, strings, name) : 0;
+    if (!function->file && is_string(heap, url))
+        function->file = text_of(heap, strings, url);
     function->script_id = (uint32_t)v8_smi(id);
     return true;
 }
@@ -162,8 +183,7 @@ bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct s
     uint64_t name;
     if (v8_type(heap, shared) != layout->shared_function_info ||
         !v8_field(heap, shared, layout->shared_name, &name) ||
-        !v8_field(heap, shared, layout->shared_script, &function.script) ||
-        !read_script(heap, strings, &function))
+        !find_script(heap, shared, &function.script) || !read_script(heap, strings, &function))
         return false;
     if (is_string(heap, name))
         scope.name = name;

@@ -29,7 +29,7 @@ struct v8_layout {
     /* Instance types. */
     struct v8_type_range js_function;
     uint16_t shared_function_info, scope_info, code, instruction_stream, bytecode_array, script,
-        fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
+        debug_info, fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
         trusted_byte_array;   /* what a version has not is 0 */
     uint16_t first_nonstring; /* types below are strings */
     uint16_t string_encoding_mask, one_byte_string, string_representation_mask, seq_string,
@@ -39,6 +39,8 @@ struct v8_layout {
     uint16_t map_instance_type;
     uint16_t function_shared, function_code; /* function_code: 0 where there is none (13.6) */
     uint16_t shared_name, shared_script, shared_data;
+    uint16_t
+        debug_info_script; /* up to 11.3 a DebugInfo may stand in the Script's place; 0: never */
     uint16_t bytecode_length, bytecode_positions, bytecode_data;
     uint16_t code_deoptimization, code_positions, code_flags, code_size;
     uint16_t code_start;    /* of the word that points to the instructions; with code_inline of
@@ -52,7 +54,7 @@ struct v8_layout {
         thin_actual, external_resource;
     uint16_t resource_data; /* in the resource of an external string (C++) */
     uint16_t script_source, script_name, script_line_offset, script_column_offset, script_line_ends,
-        script_id;
+        script_id, script_source_url;
     uint16_t scope_info_data;  /* of slot 0 */
     uint8_t scope_first_vars;  /* slot of the first context local's name */
     uint8_t scope_locals_slot; /* slot of the number of context locals, a Smi */
@@ -61,7 +63,6 @@ struct v8_layout {
                              of <static_initializer>; 0: these have their names like others */
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
     uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
-    uint8_t deopt_count, deopt_translations, deopt_inlined_count; /* the same; 255: unknown */
     bool deopt_shared_wrapped; /* 13.6: a wrapper, the SharedFunctionInfo at +8 */
 
     /* Frames; offsets from the frame pointer. */
