@@ -18,6 +18,8 @@ struct script {
     string_id function; /* of profile */
     struct line_collector *lines;
     node_id *callees; /* by node: what the next outer node of the function called; 0: none */
+    uint64_t *calls;  /* by node: its ticks in profile.calls, of all lines */
+    bool doubtful;    /* an outer call was seen in several lines */
 };
 
 static bool is_function(const struct script *script, node_id node)
@@ -30,6 +32,9 @@ static void find_callees(struct script *script)
 {
     const struct profile *profile = script->profile;
     script->callees = xcalloc(profile->nodes.count, sizeof *script->callees);
+    script->calls = xcalloc(profile->nodes.count, sizeof *script->calls);
+    for (size_t i = 0; i < profile->calls.count; i++)
+        script->calls[profile->calls.items[i].node] += profile->calls.items[i].ticks;
     for (node_id i = 1; i < profile->nodes.count; i++) {
         node_id parent = profile->nodes.items[i].parent;
         script->callees[i] = is_function(script, parent) ? i : script->callees[parent];
@@ -40,15 +45,19 @@ static void find_callees(struct script *script)
  * Whether an outer call of the function stands in the line, and so counts what is below. No
  * recorded stack is deeper than the bound; in a file that is, it is as if one does.
  */
-static bool is_counted(const struct script *script, node_id node, uint32_t line)
+static bool is_counted(struct script *script, node_id node, uint32_t line)
 {
     const struct profile *profile = script->profile;
     string_id file = profile_frame_of(profile, node)->file;
     for (int depth = 0; (node = script->callees[node]); depth++) {
         node_id caller = profile->nodes.items[node].parent;
-        if (depth == LIMIT_GATHERED_FRAMES || (profile_frame_of(profile, caller)->file == file &&
-                                               profile_call_ticks(profile, node, line)))
+        uint64_t ticks = profile_frame_of(profile, caller)->file == file
+                             ? profile_call_ticks(profile, node, line)
+                             : 0;
+        if (ticks || depth == LIMIT_GATHERED_FRAMES) {
+            script->doubtful |= ticks < script->calls[node];
             return true;
+        }
         node = caller;
     }
     return false;
@@ -110,8 +119,12 @@ void collect_javascript(const struct profile *profile, string_id function,
         called = true;
     }
     free(script.callees);
+    free(script.calls);
     if (!with_line && !called)
         return;
+    if (script.doubtful)
+        annotation_note(annotation, "it calls itself from several lines: their totals are at least "
+                                    "those shown");
     if (with_line < self)
         annotation_note(annotation, "%" PRIu64 " ticks have no line", self - with_line);
     for (size_t i = 0; i < annotation->lines.count; i++) {

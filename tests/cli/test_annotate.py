@@ -135,6 +135,31 @@ class Annotate(Case):
         self.assertRegex(text, r"(?m)^ +\d+ +\d+\.\d% +\d+ +for \(let i = 0; i < rounds; i\+\+\)")
         self.assertIn("JavaScript", self.refuse("--asm", path, "hotLoop"))
 
+    def test_calls_of_javascript(self):
+        """What each of two lines called, against the program's own clock; all tiers together."""
+        if not shutil.which("node"):
+            self.skipTest("node is not installed")
+        command = program("calls.js", 2.5)
+        _, truth = self.record(["node", *command[1:]])
+        report = json.loads(self.memprof("report", "--json", self.output).stdout)
+        if not report["quality"]["v8"]:
+            self.skipTest(f"the installed node can't be read: {report['quality']['note']}")
+        annotated = self.annotate_json("caller")
+        lines = {line["source"].strip(): line for line in annotated["lines"]}
+        totals = [lines[f"sink ^= work({rounds});"]["total"] for rounds in ("6e6", "2e6")]
+        first, second = (truth["lines"][name] for name in ("first", "second"))
+        self.assertAlmostEqual(100 * totals[0] / sum(totals), 100 * first / (first + second),
+                               delta=4)
+        rows = [row for row in report["functions"] if row["name"] == "caller"]
+        self.assertTrue(all(row["tier"] for row in rows), rows)
+        self.assertEqual(annotated["self"], sum(row["self"] for row in rows))
+        self.assertEqual(annotated["with_calls"], sum(row["total"] for row in rows))
+        self.assertGreater(sum(totals), 0.95 * annotated["with_calls"])
+        self.assertLessEqual(sum(line["total"] for line in annotated["lines"]),
+                             annotated["with_calls"])
+        text = self.annotate("--source", "caller")
+        self.assertRegex(text, rf"(?m)^ .* {totals[0]} +\d+ +sink \^= work\(6e6\);$")
+
     def record_with_perf(self, name):
         """The same seconds of a program, recorded by perf and by memprof."""
         if not shutil.which("perf"):

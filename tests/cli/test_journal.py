@@ -183,7 +183,7 @@ class Refused(JournalCase):
     def test_what_is_no_journal(self):
         for content, why in ((b"", "is empty"), (b"{\"nodes\":[]}" * 9, "is no journal"),
                              (b"MPJOURNL\x63\0\0\0\1\0\0\0", "of version 99"),
-                             (b"MPJOURNL\x01\0\0\0\1\0\0\0torn", "ends before anything")):
+                             (b"MPJOURNL\x02\0\0\0\1\0\0\0torn", "ends before anything")):
             with open(self.part, "wb") as file:
                 file.write(content)
             self.assertIn(why, self.refused("recover", self.part))

@@ -79,6 +79,14 @@ class NodeLog(Case):
             self.assertGreaterEqual(mine.get(name, 0), count, name)
         more = sum(count - other.get(name, 0) for name, count in mine.items() if name[0] != "~")
         self.assertLessEqual(more, 0.005 * ticks)
+        # JSON has the same rows, with bare names.
+        marks = {"interpreted": "~", "baseline": "^", "maglev": "+", "optimized": "*"}
+        rows = collections.Counter()
+        for row in report["functions"]:
+            if row["kind"] == "javascript" and row["self"]:
+                name = marks[row["tier"]] + (row["name"] or "<anonymous>")
+                rows[f"{name} {row['file']}:{row['line']}:{row['column']}"] += row["self"]
+        self.assertEqual(rows, mine)
         self.assertEqual(ours["Summary"]["GC"], theirs["Summary"]["GC"])
         self.assertLessEqual(ours["Summary"]["Unaccounted"], theirs["Summary"]["Unaccounted"])
         self.assertLessEqual(ours["Summary"]["Shared libraries"],

@@ -537,6 +537,9 @@ START_TEST(totals_of_javascript_lines)
         struct fixture fixture = {.named = profile, .modules = modules_open_stored(profile)};
         _cleanup_annotation_ struct annotation *annotation = annotated(&fixture, "walk");
         ck_assert(annotation->has_totals);
+        for (size_t i = 0; i < annotation->notes.count; i++)
+            ck_assert_ptr_null(
+                strstr(annotation_string(annotation, annotation->notes.items[i]), "several lines"));
         ck_assert_uint_eq(annotation->with_calls, with_calls);
         ck_assert_uint_eq(annotation->self, self);
         for (uint32_t line = 1; line <= LINES; line++)
@@ -544,6 +547,29 @@ START_TEST(totals_of_javascript_lines)
         modules_free(fixture.modules);
         profile_free(profile);
     }
+}
+END_TEST
+
+/* Which line an outer call had is not known of the single stack. */
+START_TEST(recursion_from_several_lines)
+{
+    struct profile *profile = profile_new();
+    string_id file = strings_intern(&profile->strings, "/none/w.js");
+    node_id outer = add_script(profile, 0, "walk", file, TIER_OPTIMIZED);
+    node_id inner = add_script(profile, outer, "walk", file, TIER_OPTIMIZED);
+    profile_add_self(profile, profile_add_metric(profile, "cpu", "ticks"), inner, 10);
+    profile_add_line(profile, inner, 5, 10);
+    profile_add_call_line(profile, inner, 5, 4);
+    profile_add_call_line(profile, inner, 6, 6);
+    struct fixture fixture = {.named = profile, .modules = modules_open_stored(profile)};
+    _cleanup_annotation_ struct annotation *annotation = annotated(&fixture, "walk");
+    expect_total(annotation, 5, 10, 10);
+    expect_total(annotation, 6, 0, 6);
+    ck_assert_uint_eq(annotation->with_calls, 10);
+    ck_assert_ptr_nonnull(
+        strstr(annotation_string(annotation, annotation->notes.items[0]), "several lines"));
+    modules_free(fixture.modules);
+    profile_free(profile);
 }
 END_TEST
 
@@ -584,4 +610,4 @@ UNIT_MAIN("annotate", a_function_with_what_is_inlined_into_it, arm64_code,
           a_tick_within_an_instruction, a_file_that_changed_is_refused_with_both_ids,
           a_file_without_a_build_id, a_file_that_was_stripped, sources_that_are_gone_or_elsewhere,
           what_has_no_code, lines_of_javascript, totals_of_javascript_lines,
-          javascript_that_only_calls)
+          recursion_from_several_lines, javascript_that_only_calls)
