@@ -206,6 +206,15 @@ START_TEST(code_in_the_frame_of_another)
     };
     CHECK(code, {0, LEAF_FRAMED, 0}, {4, LEAF_FRAMED, 0}, {5, LEAF_BARE, 0}, {6, LEAF_HELD, RCX},
           {7, LEAF_BARE, 0});
+    /* V8 10's baseline code calls what makes its frame. */
+    static const uint8_t made_by_a_call[] = {
+        0xe8, 0x00, 0x10, 0x00, 0x00, /* 0 call */
+        0x50,                         /* 5 push rax */
+        0xc9,                         /* 6 leave */
+        0xc3,                         /* 7 ret */
+    };
+    CHECK(made_by_a_call, {0, LEAF_BARE, 0}, {5, LEAF_UNKNOWN, 0}, {6, LEAF_UNKNOWN, 0},
+          {7, LEAF_UNKNOWN, 0});
 }
 END_TEST
 
