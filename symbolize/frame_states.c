@@ -335,6 +335,8 @@ static struct run describe(uint32_t start, const struct state *state)
     } else if (state->scope == SCOPE_CALLER && state->held != STACK_OP_NO_REGISTER) {
         run.leaf = LEAF_HELD;
         run.where = state->held;
+    } else if (state->scope == SCOPE_CALLER && !state->called) {
+        run.leaf = LEAF_BURIED;
     }
     return run;
 }

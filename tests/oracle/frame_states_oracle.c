@@ -9,10 +9,9 @@
  * put, its value, and what fp was then. It knows calls and returns by their opcodes, and reads all
  * else from the live registers and stack. Before each instruction in an embedded builtin
  * (Builtins_* of the executable) it compares what frame_states says with the account; likewise in
- * code that V8 compiled, if the command is given
- * --perf-basic-prof. Prints shares, and beside them how often fp alone leads to the caller; with -v
- * also where most is unknown. Exit 1: an answer was wrong. Exit 2: it failed. Exit 77: ptrace is
- * not permitted, or there is no V8.
+ * code that V8 compiled, if the command is given --perf-basic-prof. Prints shares, and beside them
+ * how often fp alone leads to the caller; with -v also where most is unknown. Exit 1: an answer was
+ * wrong. Exit 2: it failed. Exit 77: ptrace is not permitted, or there is no V8.
  */
 #include "core/target.h"
 #include "symbolize/arch.h"
@@ -65,7 +64,7 @@ enum group { GROUP_BUILTIN, GROUP_HANDLER, GROUP_COMPILED, GROUPS };
 enum verdict { VERDICT_RIGHT, VERDICT_UNKNOWN, VERDICT_WRONG, VERDICTS };
 
 static struct tally {
-    size_t verdicts[VERDICTS], fp_right, fp_right_of_unknown, kinds[LEAF_HELD + 1];
+    size_t verdicts[VERDICTS], fp_right, fp_right_of_unknown, kinds[LEAF_BURIED + 1];
 } tallies[GROUPS];
 
 static pid_t pid;
@@ -279,6 +278,8 @@ static bool is_right(enum leaf_frame leaf, uint32_t where, const struct call *ca
         return registers->rsp + where == call->slot && registers->rbp == call->fp;
     case LEAF_HELD:
         return register_value(registers, where) == call->value && registers->rbp == call->fp;
+    case LEAF_BURIED:
+        return registers->rbp == call->fp;
     case LEAF_UNKNOWN:
         break;
     }
@@ -288,7 +289,7 @@ static bool is_right(enum leaf_frame leaf, uint32_t where, const struct call *ca
 static void compare(struct function *function, enum group group, uint64_t address,
                     const struct user_regs_struct *registers)
 {
-    static const char *const names[] = {"unknown", "framed", "bare", "held"};
+    static const char *const names[] = {"unknown", "framed", "bare", "held", "buried"};
     const struct call *call = innermost(registers);
     if (!call) {
         unsure++;
@@ -469,12 +470,14 @@ static size_t report(void)
         wrong += verdicts[VERDICT_WRONG];
         if (all <= 0)
             continue;
-        printf("%s: %.0f compared: %.3f %% right, %.3f %% unknown, %zu wrong "
-               "(framed %zu, bare %zu, held %zu); by fp alone %.3f %% right, of the unknown %zu\n",
-               names[group], all, 100 * (double)verdicts[VERDICT_RIGHT] / all,
-               100 * (double)verdicts[VERDICT_UNKNOWN] / all, verdicts[VERDICT_WRONG],
-               tally->kinds[LEAF_FRAMED], tally->kinds[LEAF_BARE], tally->kinds[LEAF_HELD],
-               100 * (double)tally->fp_right / all, tally->fp_right_of_unknown);
+        printf(
+            "%s: %.0f compared: %.3f %% right, %.3f %% unknown, %zu wrong "
+            "(framed %zu, bare %zu, held %zu, buried %zu); by fp alone %.3f %% right, of the unknown %zu\n",
+            names[group], all, 100 * (double)verdicts[VERDICT_RIGHT] / all,
+            100 * (double)verdicts[VERDICT_UNKNOWN] / all, verdicts[VERDICT_WRONG],
+            tally->kinds[LEAF_FRAMED], tally->kinds[LEAF_BARE], tally->kinds[LEAF_HELD],
+            tally->kinds[LEAF_BURIED], 100 * (double)tally->fp_right / all,
+            tally->fp_right_of_unknown);
     }
     return wrong;
 }
