@@ -4,24 +4,24 @@
  *
  * For x86-64 code that keeps frame pointers: V8's embedded builtins (Builtins_* in node's .text)
  * and what V8 compiles. Following the frame pointer from such code loses the caller when a sample
- * is in a prologue, in an epilogue, or in a function that pushes no frame. This is for the innermost
- * frame only: it says nothing of a bare function while it has called another. Knows nothing of V8
- * and of processes: it is given bytes.
+ * is in a prologue, in an epilogue, or in a function that pushes no frame. This is for the
+ * innermost frame only: it says nothing of a bare function while it has called another. Knows
+ * nothing of V8 and of processes: it is given bytes.
  *
  * How right it is (tests/oracle/frame_states_oracle.c: Node 18, 20, 22 and 24, single-stepped, with
  * all tiers, interpreted only, and all baseline): no answer was wrong before 971,000 instructions.
  * In builtins 0.04 to 8 % were unknown and 1.5 to 5 % buried; fp alone led to the caller in 46 to
- * 72 %. In optimised code at most 2 % were unknown. Baseline code of Node 18, 20 and 22 has its
- * frame made by a builtin that it calls, and is unknown behind that call. In compiled code the fp
- * was the function's own wherever the answer was LEAF_UNKNOWN; in builtins it hardly ever was.
+ * 72 %. In compiled code but baseline at most 2 % were unknown. Baseline code of Node 18, 20 and 22
+ * has its frame made by a builtin that it calls, and is unknown behind that call. In compiled code
+ * the fp was the function's own wherever the answer was LEAF_UNKNOWN; in builtins mostly not.
  *
  * A bytecode handler (Builtins_*Handler) runs in the frame of the function that is interpreted: the
  * answers are true of it as of a function that InterpreterEntryTrampoline called, but what a reader
  * wants to see is the frame that fp points to. Whoever asks treats handlers apart.
  *
- * A function takes 0.4 to 0.5 ms for each 4 KiB, nearly all of it in libcapstone, and some hundred
- * bytes to keep (all 2,384 builtins of Node 24, 2.0 MB of code: 612 KB). Ask for it when a sample is
- * first seen there.
+ * A function takes 0.4 to 0.6 ms for each 4 KiB, nearly all of it in libcapstone, and some hundred
+ * bytes to keep (all 2,384 builtins of Node 24, 2.0 MB of code: 612 KB). Ask for it when a sample
+ * is first seen there.
  */
 #ifndef MEMPROF_SYMBOLIZE_FRAME_STATES_H
 #define MEMPROF_SYMBOLIZE_FRAME_STATES_H
