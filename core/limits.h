@@ -48,7 +48,7 @@ enum {
     LIMIT_DIE_HOPS = 16,             /* DW_AT_abstract_origin and _specification in a row */
     LIMIT_DWO_FILES = 1 << 16,       /* .dwo files opened for one module */
     LIMIT_DEBUGDATA_BYTES = 1 << 27, /* .gnu_debugdata, inflated */
-    LIMIT_FRAME_CODE_BYTES = 1 << 18, /* of one function whose frame is followed */
+    LIMIT_FRAME_CODE_BYTES = 1 << 16, /* of one function whose frame is followed */
 
     /* Annotating. */
     LIMIT_CODE_BYTES = 1 << 22,        /* of one symbol, disassembled */

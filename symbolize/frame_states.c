@@ -5,7 +5,7 @@
  * A state says whose fp is, how far sp is below the slot of the return address, whether the
  * caller's fp is saved in the slot below that one, and which register holds a copy of the return
  * address. Where paths meet, only what they agree on stays: each part of a state can be lost once,
- * so an instruction is looked at five times at most. Positions on the stack count from the slot of
+ * so an instruction is looked at six times at most. Positions on the stack count from the slot of
  * the return address, which is 0; the saved fp is at -8.
  *
  * Invariants: SCOPE_OTHER is "nothing is known", and is never left again. In SCOPE_OWN the saved
@@ -41,6 +41,7 @@ enum scope { SCOPE_OTHER, SCOPE_CALLER, SCOPE_OWN }; /* whose fp is */
 struct state {
     uint8_t scope;
     bool saved;
+    bool called;  /* something, on all paths to here, in SCOPE_CALLER */
     uint8_t held; /* STACK_OP_NO_REGISTER: none */
     int32_t depth;
 };
@@ -75,7 +76,8 @@ struct analysis {
     bool contradicted; /* a frame was taken down that the entry has not */
 };
 
-static const struct state nothing = {SCOPE_OTHER, false, STACK_OP_NO_REGISTER, UNKNOWN_DEPTH};
+static const struct state nothing = {
+    .scope = SCOPE_OTHER, .held = STACK_OP_NO_REGISTER, .depth = UNKNOWN_DEPTH};
 
 static void set_depth(struct state *state, int64_t depth)
 {
@@ -108,7 +110,8 @@ static void overwrite(struct state *state, unsigned writes)
 /* The frame is gone, fp is the caller's again. */
 static struct state after_frame(uint8_t held, int32_t depth)
 {
-    return (struct state){SCOPE_CALLER, depth >= SLOT, held, depth};
+    return (struct state){
+        .scope = SCOPE_CALLER, .saved = depth >= SLOT, .held = held, .depth = depth};
 }
 
 static void push(struct state *state, uint8_t reg)
@@ -150,6 +153,15 @@ static bool find_position(const struct state *state, const struct stack_op *op,
     return state->scope == SCOPE_OWN;
 }
 
+/*
+ * True if taking down fp's frame says that the entry was misjudged. Behind a call by a bare
+ * function it need not: V8 10's baseline code has its frame made by one.
+ */
+static bool is_contradiction(const struct state *state)
+{
+    return state->scope == SCOPE_CALLER && !state->called;
+}
+
 /* Returns false if sp is set to a frame that is not this function's. */
 static bool set_address(struct state *state, const struct stack_op *op)
 {
@@ -162,10 +174,12 @@ static bool set_address(struct state *state, const struct stack_op *op)
             *state = nothing;
     } else if (known) {
         set_depth(state, -position);
-    } else {
-        lose_depth(state);
+    } else if (op->base == STACK_OP_FP) {
+        bool consistent = !is_contradiction(state);
+        *state = nothing;
+        return consistent;
     }
-    return op->reg == STACK_OP_FP || op->base == STACK_OP_SP || state->scope != SCOPE_CALLER;
+    return true;
 }
 
 static void load(struct state *state, const struct stack_op *op)
@@ -232,12 +246,13 @@ static bool apply(struct state *state, const struct stack_op *op)
             *state = nothing;
         break;
     case STACK_OP_LEAVE:
-        consistent = state->scope == SCOPE_OWN;
-        *state = consistent ? after_frame(state->held, 0) : nothing;
+        consistent = !is_contradiction(state);
+        *state = state->scope == SCOPE_OWN ? after_frame(state->held, 0) : nothing;
         break;
     case STACK_OP_CALL:
         lose_depth(state);
         state->held = STACK_OP_NO_REGISTER;
+        state->called = state->scope == SCOPE_CALLER;
         break;
     case STACK_OP_OTHER:
     case STACK_OP_JUMP:
@@ -262,7 +277,9 @@ static bool meet(struct state *into, const struct state *other)
     if (into->held != other->held)
         into->held = STACK_OP_NO_REGISTER;
     into->saved &= other->saved && (into->scope == SCOPE_OWN || into->depth != UNKNOWN_DEPTH);
-    return into->depth != before.depth || into->held != before.held || into->saved != before.saved;
+    into->called &= other->called;
+    return into->depth != before.depth || into->held != before.held ||
+           into->saved != before.saved || into->called != before.called;
 }
 
 /* Control reaches `offset` in a state. */
@@ -318,6 +335,8 @@ static struct run describe(uint32_t start, const struct state *state)
     } else if (state->scope == SCOPE_CALLER && state->held != STACK_OP_NO_REGISTER) {
         run.leaf = LEAF_HELD;
         run.where = state->held;
+    } else if (state->scope == SCOPE_CALLER && !state->called) {
+        run.leaf = LEAF_BURIED;
     }
     return run;
 }
@@ -361,8 +380,9 @@ static struct frame_states *collect(const struct analysis *analysis)
 struct frame_states *frame_states_new(uint16_t machine, const uint8_t *code, size_t size,
                                       uint64_t address)
 {
-    static const struct state called = {SCOPE_CALLER, false, STACK_OP_NO_REGISTER, 0};
-    static const struct state jumped_to = {SCOPE_OWN, true, STACK_OP_NO_REGISTER, UNKNOWN_DEPTH};
+    static const struct state called = {.scope = SCOPE_CALLER, .held = STACK_OP_NO_REGISTER};
+    static const struct state jumped_to = {
+        .scope = SCOPE_OWN, .saved = true, .held = STACK_OP_NO_REGISTER, .depth = UNKNOWN_DEPTH};
     if (machine != EM_X86_64 || !size || size > LIMIT_FRAME_CODE_BYTES)
         return NULL;
     struct analysis analysis = {.code = code, .size = size, .address = address};

@@ -5,8 +5,23 @@
  * For x86-64 code that keeps frame pointers: V8's embedded builtins (Builtins_* in node's .text)
  * and what V8 compiles. Following the frame pointer from such code loses the caller when a sample
  * is in a prologue, in an epilogue, or in a function that pushes no frame. This is for the
- * innermost frame only: a function that has called another without a frame of its own can't be
- * told. Knows nothing of V8 and of processes: it is given bytes.
+ * innermost frame only: it says nothing of a bare function while it has called another. Knows
+ * nothing of V8 and of processes: it is given bytes.
+ *
+ * How right it is (tests/oracle/frame_states_oracle.c: Node 18, 20, 22 and 24, single-stepped, with
+ * all tiers, interpreted only, and all baseline): no answer was wrong before 971,000 instructions.
+ * In builtins 0.04 to 8 % were unknown and 1.5 to 5 % buried; fp alone led to the caller in 46 to
+ * 72 %. In compiled code but baseline at most 2 % were unknown. Baseline code of Node 18, 20 and 22
+ * has its frame made by a builtin that it calls, and is unknown behind that call. In compiled code
+ * the fp was the function's own wherever the answer was LEAF_UNKNOWN; in builtins mostly not.
+ *
+ * A bytecode handler (Builtins_*Handler) runs in the frame of the function that is interpreted: the
+ * answers are true of it as of a function that InterpreterEntryTrampoline called, but what a reader
+ * wants to see is the frame that fp points to. Whoever asks treats handlers apart.
+ *
+ * A function takes 0.4 to 0.6 ms for each 4 KiB, nearly all of it in libcapstone, and some hundred
+ * bytes to keep (all 2,384 builtins of Node 24, 2.0 MB of code: 612 KB). Ask for it when a sample
+ * is first seen there.
  */
 #ifndef MEMPROF_SYMBOLIZE_FRAME_STATES_H
 #define MEMPROF_SYMBOLIZE_FRAME_STATES_H
@@ -18,7 +33,8 @@ enum leaf_frame {
     LEAF_UNKNOWN, /* not reached by any path that can be followed, or by paths that disagree */
     LEAF_FRAMED,  /* fp points to {the caller's fp, the return address} */
     LEAF_BARE,    /* fp is still, or again, the caller's; the return address is at sp + n */
-    LEAF_HELD     /* the same, but the return address has been popped into a register */
+    LEAF_HELD,    /* the same, but the return address has been popped into a register */
+    LEAF_BURIED   /* the same, but where the return address is can't be told: arguments are moved */
 };
 
 struct frame_states;

@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t offset = 0; offset <= size; offset++) {
         uint32_t where;
         enum leaf_frame leaf = frame_states_find(states, address + offset, &where);
-        if (leaf > LEAF_HELD || (leaf == LEAF_HELD && where > 15) || where > 1 << 20 ||
-            ((leaf == LEAF_UNKNOWN || leaf == LEAF_FRAMED) && where) ||
+        if (leaf > LEAF_BURIED || (leaf == LEAF_HELD && where > 15) || where > 1 << 20 ||
+            (leaf != LEAF_BARE && leaf != LEAF_HELD && where) ||
             (offset + 1 >= size && leaf != LEAF_UNKNOWN))
             __builtin_trap();
     }

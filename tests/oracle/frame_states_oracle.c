@@ -4,14 +4,14 @@
  *
  *     frame_states_oracle [-n STEPS] [-v] [-w SECONDS] -- NODE [ARGUMENTS…]
  *
- * Starts the command, lets it run for a while, then single-steps its main thread and keeps its own
- * account of calls: where each return address was put, its value, and what fp was then. It knows
- * calls and returns by their opcodes, and reads all else from the live registers and stack.
- * Before each instruction in an embedded builtin (Builtins_* of the executable) it compares what
- * frame_states says with the account; likewise in code that V8 compiled, if the command is given
- * --perf-basic-prof. Prints shares, and beside them how often fp alone leads to the caller; with -v
- * also where most is unknown. Exit 1: an answer was wrong. Exit 2: it failed. Exit 77: ptrace is
- * not permitted, or there is no V8.
+ * Starts the command, lets it run for a while, then single-steps its main thread, in stretches with
+ * some milliseconds between them, and keeps its own account of calls: where each return address was
+ * put, its value, and what fp was then. It knows calls and returns by their opcodes, and reads all
+ * else from the live registers and stack. Before each instruction in an embedded builtin
+ * (Builtins_* of the executable) it compares what frame_states says with the account; likewise in
+ * code that V8 compiled, if the command is given --perf-basic-prof. Prints shares, and beside them
+ * how often fp alone leads to the caller; with -v also where most is unknown. Exit 1: an answer was
+ * wrong. Exit 2: it failed. Exit 77: ptrace is not permitted, or there is no V8.
  */
 #include "core/target.h"
 #include "symbolize/arch.h"
@@ -38,7 +38,14 @@ int main(void)
 }
 #else
 
-enum { CODE_BYTES = 16, TABLE = 1 << 14, SHOWN_EACH = 3, LISTED = 20, MAP_STEPS = 20000 };
+enum {
+    CODE_BYTES = 16,
+    TABLE = 1 << 14,
+    SHOWN_EACH = 3,
+    LISTED = 20,
+    STRETCH = 20000,
+    NATIVE_STEPS = 5000
+};
 
 struct call { /* one that has not returned */
     uint64_t slot, value, fp;
@@ -57,7 +64,7 @@ enum group { GROUP_BUILTIN, GROUP_HANDLER, GROUP_COMPILED, GROUPS };
 enum verdict { VERDICT_RIGHT, VERDICT_UNKNOWN, VERDICT_WRONG, VERDICTS };
 
 static struct tally {
-    size_t verdicts[VERDICTS], fp_right, fp_right_of_unknown, kinds[LEAF_HELD + 1];
+    size_t verdicts[VERDICTS], fp_right, fp_right_of_unknown, kinds[LEAF_BURIED + 1];
 } tallies[GROUPS];
 
 static pid_t pid;
@@ -271,6 +278,8 @@ static bool is_right(enum leaf_frame leaf, uint32_t where, const struct call *ca
         return registers->rsp + where == call->slot && registers->rbp == call->fp;
     case LEAF_HELD:
         return register_value(registers, where) == call->value && registers->rbp == call->fp;
+    case LEAF_BURIED:
+        return registers->rbp == call->fp;
     case LEAF_UNKNOWN:
         break;
     }
@@ -280,7 +289,7 @@ static bool is_right(enum leaf_frame leaf, uint32_t where, const struct call *ca
 static void compare(struct function *function, enum group group, uint64_t address,
                     const struct user_regs_struct *registers)
 {
-    static const char *const names[] = {"unknown", "framed", "bare", "held"};
+    static const char *const names[] = {"unknown", "framed", "bare", "held", "buried"};
     const struct call *call = innermost(registers);
     if (!call) {
         unsure++;
@@ -306,24 +315,25 @@ static void compare(struct function *function, enum group group, uint64_t addres
                registers->rbp == call->fp ? "is" : "is not");
 }
 
-static void compare_here(const struct user_regs_struct *registers, const uint8_t now[CODE_BYTES])
+/* False in code that is not V8's. */
+static bool compare_here(const struct user_regs_struct *registers, const uint8_t now[CODE_BYTES])
 {
     const struct mapping *mapping = find_mapping(registers->rip);
-    uint64_t address;
-    if (!mapping)
-        return;
-    if (mapping->executable &&
-        elf_file_vaddr_of_offset(executable, registers->rip - mapping->start + mapping->offset,
-                                 &address)) {
-        struct function *function = find_builtin(address);
+    struct function *function = NULL;
+    enum group group = GROUP_COMPILED;
+    uint64_t address = registers->rip;
+    if (mapping && mapping->generated) {
+        function = find_compiled(address, now);
+    } else if (mapping && mapping->executable &&
+               elf_file_vaddr_of_offset(
+                   executable, registers->rip - mapping->start + mapping->offset, &address)) {
+        function = find_builtin(address);
         if (function)
-            compare(function, strstr(function->name, "Handler") ? GROUP_HANDLER : GROUP_BUILTIN,
-                    address, registers);
-    } else if (mapping->generated) {
-        struct function *function = find_compiled(registers->rip, now);
-        if (function)
-            compare(function, GROUP_COMPILED, registers->rip, registers);
+            group = strstr(function->name, "Handler") ? GROUP_HANDLER : GROUP_BUILTIN;
     }
+    if (function)
+        compare(function, group, address, registers);
+    return function != NULL;
 }
 
 enum transfer { TRANSFER_NONE, TRANSFER_CALL, TRANSFER_RETURN };
@@ -385,21 +395,44 @@ static bool step(void)
     return true;
 }
 
+static bool stop(void)
+{
+    int status;
+    return ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) == 0 && waitpid(pid, &status, __WALL) == pid &&
+           WIFSTOPPED(status);
+}
+
+/* To other code; what was called meanwhile is not known. */
+static bool skip_ahead(void)
+{
+    static const struct timespec pause = {.tv_nsec = 10000000};
+    calls.count = 0;
+    if (ptrace(PTRACE_CONT, pid, NULL, NULL) < 0)
+        return false;
+    nanosleep(&pause, NULL);
+    return stop();
+}
+
 static size_t run_steps(void)
 {
     struct user_regs_struct before, after;
     uint8_t code[CODE_BYTES];
-    size_t steps = 0;
+    size_t steps = 0, native = 0;
     if (ptrace(PTRACE_GETREGS, pid, NULL, &before) < 0)
         fail("PTRACE_GETREGS", strerror(errno));
     for (; steps < steps_wanted; steps++) {
-        if (steps % MAP_STEPS == 0) {
+        if (steps % STRETCH == 0) {
             read_maps();
             read_perf_map();
         }
         bool readable = read_memory(before.rip, code, sizeof code);
-        if (readable)
-            compare_here(&before, code);
+        native = readable && compare_here(&before, code) ? 0 : native + 1;
+        if (native == NATIVE_STEPS || steps % STRETCH == STRETCH - 1) {
+            native = 0;
+            if (!skip_ahead() || ptrace(PTRACE_GETREGS, pid, NULL, &before) < 0)
+                break;
+            continue;
+        }
         if (!step() || ptrace(PTRACE_GETREGS, pid, NULL, &after) < 0)
             break;
         if (readable)
@@ -422,9 +455,7 @@ static void attach(char **command)
     nanosleep(&pause, NULL);
     if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0 && errno == EPERM)
         skip("ptrace is not permitted");
-    int status;
-    if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) < 0 ||
-        !WIFSTOPPED(status))
+    if (!stop())
         fail("attach", "the command has ended before it was attached to");
 }
 
@@ -439,12 +470,14 @@ static size_t report(void)
         wrong += verdicts[VERDICT_WRONG];
         if (all <= 0)
             continue;
-        printf("%s: %.0f compared: %.3f %% right, %.3f %% unknown, %zu wrong "
-               "(framed %zu, bare %zu, held %zu); by fp alone %.3f %% right, of the unknown %zu\n",
-               names[group], all, 100 * (double)verdicts[VERDICT_RIGHT] / all,
-               100 * (double)verdicts[VERDICT_UNKNOWN] / all, verdicts[VERDICT_WRONG],
-               tally->kinds[LEAF_FRAMED], tally->kinds[LEAF_BARE], tally->kinds[LEAF_HELD],
-               100 * (double)tally->fp_right / all, tally->fp_right_of_unknown);
+        printf(
+            "%s: %.0f compared: %.3f %% right, %.3f %% unknown, %zu wrong "
+            "(framed %zu, bare %zu, held %zu, buried %zu); by fp alone %.3f %% right, of the unknown %zu\n",
+            names[group], all, 100 * (double)verdicts[VERDICT_RIGHT] / all,
+            100 * (double)verdicts[VERDICT_UNKNOWN] / all, verdicts[VERDICT_WRONG],
+            tally->kinds[LEAF_FRAMED], tally->kinds[LEAF_BARE], tally->kinds[LEAF_HELD],
+            tally->kinds[LEAF_BURIED], 100 * (double)tally->fp_right / all,
+            tally->fp_right_of_unknown);
     }
     return wrong;
 }
