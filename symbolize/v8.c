@@ -523,6 +523,30 @@ static size_t gather_entries(struct view *view, struct v8_entry *entries[2 * LIM
     return count;
 }
 
+/*
+ * Whether a leaf's fp is its caller's, but the return address can't be told. What the unwinder
+ * found next is the caller's caller.
+ */
+static bool is_buried(struct v8 *v8, struct v8_builtin *builtin, const struct unwound_frame *frame)
+{
+    uint32_t ignored;
+    return !builtin->is_handler &&
+           v8_builtin_leaf(v8->builtins, builtin, frame->pc - frame->segment->bias, &ignored) ==
+               LEAF_BURIED;
+}
+
+/* The function whose frame it is, if it is interpreted: that can be told without a pc. */
+static void append_hidden_caller(struct view *view, size_t index, struct v8_run *run)
+{
+    struct v8 *v8 = view->v8;
+    uint64_t array;
+    if (bytecodes_of_frame(view, index, &array) &&
+        v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array)
+        append_interpreted(view, index, run, v8->unknown);
+    else if (is_function_frame(view, index))
+        append_frame(v8, run, v8->unknown);
+}
+
 static void count_frames(struct v8 *v8)
 {
     struct profile *profile = v8->profile;
@@ -552,6 +576,8 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
                 append_interpreted(&view, i, run, frame);
             else
                 append_frame(v8, run, frame);
+            if (builtin && !i && is_buried(v8, builtin, &frames[0]))
+                append_hidden_caller(&view, i, run);
         } else if (is_generated(&frames[i])) {
             append_generated(&view, i, run);
         }

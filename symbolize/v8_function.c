@@ -133,10 +133,20 @@ static bool read_scope(struct v8_heap *heap, uint64_t info, struct scope *ret_sc
     return true;
 }
 
-static string_id text_of(struct v8_heap *heap, struct strings *strings, uint64_t string)
+/* The text of a String; 0 for what is something else in its place: undefined, or the Smi 0. */
+static bool read_text(struct v8_heap *heap, struct strings *strings, uint64_t word,
+                      string_id *ret_text)
 {
-    _cleanup_free_ char *text = string ? v8_string_text(heap, string, NAME_CHARACTERS) : NULL;
-    return text ? strings_intern(strings, text) : 0;
+    uint16_t type = v8_is_object(word) ? v8_type(heap, word) : heap->layout.first_nonstring;
+    if (type == V8_NO_TYPE)
+        return false;
+    *ret_text = 0;
+    if (!v8_type_is_string(&heap->layout, type))
+        return true;
+    _cleanup_free_ char *text = v8_string_text(heap, word, NAME_CHARACTERS);
+    if (text)
+        *ret_text = strings_intern(strings, text);
+    return text != NULL;
 }
 
 /* Where a debugger or a measurement of coverage has been at work, it leads through its DebugInfo.
@@ -165,16 +175,25 @@ static bool read_script(struct v8_heap *heap, struct strings *strings, struct v8
     if (!v8_field(heap, function->script, layout->script_name, &name) ||
         !v8_field(heap, function->script, layout->script_source_url, &url) ||
         !v8_field(heap, function->script, layout->script_id, &id) || !v8_is_smi(id) ||
-        v8_smi(id) < 0)
+        v8_smi(id) < 0 || !read_text(heap, strings, name, &function->file) ||
+        (!function->file && !read_text(heap, strings, url, &function->file)))
         return false;
-    function->file = is_string(heap, name) ? text_of(heap, strings, name) : 0;
-    if (!function->file && is_string(heap, url))
-        function->file = text_of(heap, strings, url);
     function->script_id = (uint32_t)v8_smi(id);
     return true;
 }
 
-bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
+static bool read_names(struct v8_heap *heap, struct strings *strings, const struct scope *scope,
+                       string_id *ret_name)
+{
+    if (scope->given) {
+        *ret_name = strings_intern(strings, scope->given);
+        return true;
+    }
+    return read_text(heap, strings, scope->name, ret_name) &&
+           (*ret_name || read_text(heap, strings, scope->inferred, ret_name));
+}
+
+static bool read_once(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
                       uint64_t shared, struct v8_function *ret_function)
 {
     const struct v8_layout *layout = &heap->layout;
@@ -189,14 +208,29 @@ bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct s
         scope.name = name;
     else if (v8_type(heap, name) != layout->scope_info || !read_scope(heap, name, &scope))
         return false;
-    function.name =
-        scope.given ? strings_intern(strings, scope.given) : text_of(heap, strings, scope.name);
-    if (!function.name)
-        function.name = text_of(heap, strings, scope.inferred);
-    if (scope.start < NO_POSITION &&
-        !v8_script_position(heap, scripts, function.script, scope.start, &function.line,
-                            &function.column))
+    if (!read_names(heap, strings, &scope, &function.name) ||
+        (scope.start < NO_POSITION &&
+         !v8_script_position(heap, scripts, function.script, scope.start, &function.line,
+                             &function.column)))
         return false;
     *ret_function = function;
+    return true;
+}
+
+/*
+ * Twice, for what is read may move in between: then its old place is overwritten, but what leads to
+ * it is not the same any more.
+ */
+bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
+                      uint64_t shared, struct v8_function *ret_function)
+{
+    struct v8_function first, second;
+    if (!read_once(heap, scripts, strings, shared, &first) ||
+        !read_once(heap, scripts, strings, shared, &second) || first.name != second.name ||
+        first.file != second.file || first.script != second.script ||
+        first.script_id != second.script_id || first.line != second.line ||
+        first.column != second.column)
+        return false;
+    *ret_function = second;
     return true;
 }
