@@ -29,9 +29,9 @@ struct v8_layout {
     /* Instance types. */
     struct v8_type_range js_function;
     uint16_t shared_function_info, scope_info, code, instruction_stream, bytecode_array, script,
-        fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
-        trusted_byte_array;   /* what a version has not is 0 */
-    uint16_t first_nonstring; /* types below are strings */
+        fixed_array, trusted_fixed_array, protected_fixed_array, weak_fixed_array,
+        trusted_weak_fixed_array, byte_array, trusted_byte_array; /* what a version has not is 0 */
+    uint16_t first_nonstring;                                     /* types below are strings */
     uint16_t string_encoding_mask, one_byte_string, string_representation_mask, seq_string,
         cons_string, external_string, sliced_string, thin_string;
 
@@ -57,8 +57,8 @@ struct v8_layout {
     uint8_t scope_first_vars;    /* slot of the first context local's name */
     uint8_t scope_locals_slot;   /* slot of the number of context locals, a Smi */
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
-    uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
-    uint8_t deopt_count, deopt_translations, deopt_inlined_count; /* the same; 255: unknown */
+    uint8_t deopt_count; /* slot of the DeoptimizationData: how many functions are inlined */
+    uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of it; three more follow */
     bool deopt_shared_wrapped; /* 13.6: a wrapper, the SharedFunctionInfo at +8 */
 
     /* Frames; offsets from the frame pointer. */
