@@ -22,7 +22,7 @@ enum {
     HEAD_POINTERS = 3, /* the Code is one of the first fields */
     FIELDS_MAX = 128,  /* bytes of a Code */
     OTHERS = 64,
-    LOOKED_MAX = 1 << 10 /* words that look like a pointer; 40 were seen in a large function */
+    LOOKED_MAX = 1 << 10 /* words that look like a pointer; some dozens were seen */
 };
 
 struct search {
