@@ -10,6 +10,7 @@
  */
 #include "symbolize/v8_code.h"
 
+#include "core/hash.h"
 #include "core/limits.h"
 
 #include <string.h>
@@ -19,7 +20,17 @@ enum {
     CHUNK = 1 << 14,
     HEAD_MAX = 128,    /* from the map to the instructions: at most 128 bytes, seen in 10.2 */
     HEAD_POINTERS = 3, /* the Code is one of the first fields */
-    FIELDS_MAX = 128   /* bytes of a Code */
+    FIELDS_MAX = 128,  /* bytes of a Code */
+    OTHERS = 64,
+    LOOKED_MAX = 1 << 10 /* words that look like a pointer; some dozens were seen */
+};
+
+struct search {
+    struct v8_heap *heap;
+    uint64_t pc;
+    uint16_t wanted;         /* the type whose map a head has */
+    unsigned looked;         /* words that were looked at as a map */
+    uint64_t others[OTHERS]; /* by hash: those that were none; code names the same objects often */
 };
 
 static uint64_t word_at(const uint8_t *bytes, unsigned offset)
@@ -104,21 +115,18 @@ static bool belongs(struct v8_heap *heap, uint64_t object, uint64_t head, uint64
 }
 
 /* Whether a head with this map stands at `head`. */
-static bool read_head(struct v8_heap *heap, uint64_t head, uint64_t map, uint64_t pc,
+static bool read_head(const struct search *search, uint64_t head, uint64_t map,
                       struct v8_code *ret_code)
 {
-    const struct v8_layout *layout = &heap->layout;
+    struct v8_heap *heap = search->heap;
     uint64_t words[HEAD_POINTERS];
-    uint16_t wanted = layout->code_inline ? layout->code : layout->instruction_stream;
     struct v8_code code;
     bool found = false;
-    if (v8_type_of_map(heap, map) != wanted)
-        return false;
-    if (layout->code_inline)
-        found = belongs(heap, head + V8_HEAP_OBJECT_TAG, head, pc, &code);
+    if (heap->layout.code_inline)
+        found = belongs(heap, head + V8_HEAP_OBJECT_TAG, head, search->pc, &code);
     else if (remote_read(&heap->memory, head + sizeof map, words, sizeof words))
         for (int i = 0; i < HEAD_POINTERS && !found; i++)
-            found = belongs(heap, words[i], head, pc, &code);
+            found = belongs(heap, words[i], head, search->pc, &code);
     if (!found || !remote_read(&heap->memory, head, code.identity, sizeof code.identity) ||
         word_at(code.identity, 0) != map)
         return false;
@@ -128,13 +136,26 @@ static bool read_head(struct v8_heap *heap, uint64_t head, uint64_t map, uint64_
     return true;
 }
 
+/* Whether it is worth a look whether this is the map of a head. */
+static bool may_be_map(struct search *search, uint64_t word)
+{
+    uint64_t *last = &search->others[hash_mix(word) % OTHERS];
+    if (!v8_is_object(word) || *last == word || search->looked == LOOKED_MAX)
+        return false;
+    search->looked++;
+    if (v8_type_of_map(search->heap, word) == search->wanted)
+        return true;
+    *last = word;
+    return false;
+}
+
 /* Looks for the head in the words of [bottom, top), the last one first. */
-static bool search(struct v8_heap *heap, const uint8_t *bytes, uint64_t bottom, uint64_t top,
-                   uint64_t pc, struct v8_code *ret_code)
+static bool search_words(struct search *search, const uint8_t *bytes, uint64_t bottom, uint64_t top,
+                         struct v8_code *ret_code)
 {
     for (uint64_t at = top; at > bottom; at -= 8) {
         uint64_t word = word_at(bytes, (unsigned)(at - 8 - bottom));
-        if (v8_is_object(word) && read_head(heap, at - 8, word, pc, ret_code))
+        if (may_be_map(search, word) && read_head(search, at - 8, word, ret_code))
             return true;
     }
     return false;
@@ -142,15 +163,20 @@ static bool search(struct v8_heap *heap, const uint8_t *bytes, uint64_t bottom, 
 
 bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code)
 {
+    const struct v8_layout *layout = &heap->layout;
+    struct search search = {.heap = heap,
+                            .pc = pc,
+                            .wanted =
+                                layout->code_inline ? layout->code : layout->instruction_stream};
     uint8_t chunk[CHUNK];
     uint64_t top = (pc | 7) + 1, size = PAGE;
     if (pc >= (uint64_t)1 << 47)
         return false;
     uint64_t lowest = top > LIMIT_V8_SCAN_BYTES ? top - LIMIT_V8_SCAN_BYTES : PAGE;
-    while (top > lowest) {
+    while (top > lowest && search.looked < LOOKED_MAX) {
         uint64_t bottom = (top - 1) & ~(size - 1);
         if (remote_read(&heap->memory, bottom, chunk, top - bottom)) {
-            if (search(heap, chunk, bottom, top, pc, ret_code))
+            if (search_words(&search, chunk, bottom, top, ret_code))
                 return true;
             top = bottom;
             size = CHUNK;

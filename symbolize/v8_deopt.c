@@ -30,19 +30,6 @@ static bool smi_within(uint64_t word, uint32_t most, uint32_t *ret_number)
     return true;
 }
 
-/* One item of an array of tagged values. */
-static bool read_item(struct v8_heap *heap, uint64_t array, uint32_t index, uint64_t *ret_word)
-{
-    uint64_t length;
-    uint32_t count;
-    return v8_is_object(array) && v8_type(heap, array) != V8_NO_TYPE &&
-           v8_field(heap, array, heap->layout.fixed_array_length, &length) &&
-           smi_within(length, INT32_MAX, &count) && index < count &&
-           v8_word(heap,
-                   array - V8_HEAP_OBJECT_TAG + heap->layout.fixed_array_data + 8 * (uint64_t)index,
-                   ret_word);
-}
-
 static bool is_function(struct v8_heap *heap, uint64_t object)
 {
     return v8_is_object(object) && v8_type(heap, object) == heap->layout.shared_function_info;
@@ -51,7 +38,7 @@ static bool is_function(struct v8_heap *heap, uint64_t object)
 bool v8_deopt_function(const struct v8_deopt *deopt, uint32_t literal, uint64_t *ret_shared)
 {
     uint64_t shared;
-    if (!read_item(deopt->heap, deopt->literals, literal, &shared) ||
+    if (!v8_array_item(deopt->heap, deopt->literals, literal, &shared) ||
         !is_function(deopt->heap, shared))
         return false;
     *ret_shared = shared;
@@ -84,15 +71,14 @@ bool v8_deopt_open(struct v8_heap *heap, const struct v8_code *code, struct v8_d
 {
     const struct v8_layout *layout = &heap->layout;
     struct v8_deopt deopt = {.heap = heap, .code = *code};
-    uint64_t slots[SLOTS_MAX] = {0}, word;
+    uint64_t slots[SLOTS_MAX] = {0};
     uint32_t fixed = layout->deopt_inlining + 4u, length;
     if (!v8_code_renew(heap, &deopt.code))
         return false;
     deopt.data = deopt.code.deoptimization;
     if (fixed > SLOTS_MAX || layout->deopt_literals >= fixed || layout->deopt_shared >= fixed ||
-        !v8_is_object(deopt.data) || v8_type(heap, deopt.data) == V8_NO_TYPE ||
-        !v8_field(heap, deopt.data, layout->fixed_array_length, &word) ||
-        !smi_within(word, SLOTS_MAX + POINT_SLOTS * 2 * POINTS_MAX, &length) || length < fixed ||
+        layout->deopt_count >= fixed || !v8_array_length(heap, deopt.data, &length) ||
+        length < fixed ||
         !remote_read(&heap->memory, deopt.data - V8_HEAP_OBJECT_TAG + layout->fixed_array_data,
                      slots, fixed * sizeof *slots))
         return false;
@@ -104,7 +90,8 @@ bool v8_deopt_open(struct v8_heap *heap, const struct v8_code *code, struct v8_d
                                   ? slots[layout->deopt_literals - 1u]
                                   : 0;
     if (!read_function(&deopt, slots[layout->deopt_shared]) ||
-        !smi_within(slots[1], POINTS_MAX, &deopt.inlined) || !read_exits(&deopt, slots, length))
+        !smi_within(slots[layout->deopt_count], POINTS_MAX, &deopt.inlined) ||
+        !read_exits(&deopt, slots, length))
         return false;
     *ret_deopt = deopt;
     return true;
@@ -265,7 +252,7 @@ static bool read_site(const struct v8_deopt *deopt, const struct v8_translated_f
         return false;
     if (!deopt->bytecode_literals)
         bytecodes = bytecodes_of_function(deopt->heap, ret_site->shared);
-    else if (!read_item(deopt->heap, deopt->bytecode_literals, frame->bytecodes, &bytecodes))
+    else if (!v8_array_item(deopt->heap, deopt->bytecode_literals, frame->bytecodes, &bytecodes))
         return false;
     ret_site->position = v8_is_object(bytecodes)
                              ? v8_bytecode_position(deopt->heap, bytecodes, frame->bytecode_offset)
@@ -280,7 +267,7 @@ size_t v8_deopt_sites(const struct v8_deopt *deopt, uint32_t index,
     uint32_t slot = deopt->heap->layout.deopt_inlining + 4u + POINT_SLOTS * index, start;
     uint64_t word;
     if (!deopt->rules || index >= deopt->points ||
-        !read_item(deopt->heap, deopt->data, slot + 1, &word) ||
+        !v8_array_item(deopt->heap, deopt->data, slot + 1, &word) ||
         !smi_within(word, LIMIT_V8_TABLE_BYTES, &start))
         return 0;
     size_t count = v8_translation_read(deopt->heap, deopt->rules, deopt->frames, start, frames);

@@ -41,7 +41,8 @@ static bool is_array(const struct v8_layout *layout, uint16_t type)
 {
     return type != V8_NO_TYPE && type &&
            (type == layout->fixed_array || type == layout->trusted_fixed_array ||
-            type == layout->protected_fixed_array);
+            type == layout->protected_fixed_array || type == layout->weak_fixed_array ||
+            type == layout->trusted_weak_fixed_array);
 }
 
 bool v8_array_length(struct v8_heap *heap, uint64_t array, uint32_t *ret_length)

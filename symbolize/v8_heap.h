@@ -44,7 +44,10 @@ bool v8_field(struct v8_heap *heap, uint64_t object, unsigned offset, uint64_t *
 uint16_t v8_type(struct v8_heap *heap, uint64_t object);
 /* The same for a map (tagged) that objects would have. */
 uint16_t v8_type_of_map(struct v8_heap *heap, uint64_t map);
-/* The length of a FixedArray (or a trusted one) and one of its elements; false if it is none. */
+/*
+ * The length of a FixedArray (or a trusted or a weak one) and one of its elements; false if it is
+ * none.
+ */
 bool v8_array_length(struct v8_heap *heap, uint64_t array, uint32_t *ret_length);
 bool v8_array_item(struct v8_heap *heap, uint64_t array, uint32_t index, uint64_t *ret_word);
 

@@ -30,7 +30,10 @@ struct v8_layout {
     struct v8_type_range js_function;
     uint16_t shared_function_info, scope_info, code, instruction_stream, bytecode_array, script,
         debug_info, fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
+        fixed_array, trusted_fixed_array, protected_fixed_array, weak_fixed_array,
         trusted_byte_array;   /* what a version has not is 0 */
+        trusted_weak_fixed_array, byte_array, trusted_byte_array; /* what a version has not is 0 */
+    uint16_t first_nonstring;                                     /* types below are strings */
     uint16_t first_nonstring; /* types below are strings */
     uint16_t string_encoding_mask, one_byte_string, string_representation_mask, seq_string,
         cons_string, external_string, sliced_string, thin_string;
@@ -62,6 +65,8 @@ struct v8_layout {
     uint8_t members_kind; /* FunctionKind of <instance_members_initializer>, the next one being that
                              of <static_initializer>; 0: these have their names like others */
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
+    uint8_t deopt_count; /* slot of the DeoptimizationData: how many functions are inlined */
+    uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of it; three more follow */
     uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
     bool deopt_shared_wrapped; /* 13.6: a wrapper, the SharedFunctionInfo at +8 */
 

@@ -36,9 +36,11 @@ static bool next_entry(struct v8_bytes *bytes, int64_t *offset, uint64_t *packed
 {
     int64_t difference = next_signed(bytes);
     *packed += (uint64_t)next_signed(bytes);
-    *offset += difference >= 0 ? difference : -(difference + 1);
-    if (*offset > INT32_MAX - 1)
+    difference = difference >= 0 ? difference : -(difference + 1);
+    if (difference >= INT32_MAX - *offset)
         bytes->broken = true;
+    else
+        *offset += difference;
     return !bytes->broken;
 }
 
