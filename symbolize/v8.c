@@ -391,7 +391,7 @@ static size_t names_of_optimised(struct view *view, size_t index,
 }
 
 static void append_compiled(struct view *view, size_t index, struct v8_run *run,
-                            const struct v8_compiled *compiled)
+                            struct v8_compiled *compiled)
 {
     struct v8 *v8 = view->v8;
     uint32_t serial = compiled->entry.serial;
@@ -400,7 +400,8 @@ static void append_compiled(struct view *view, size_t index, struct v8_run *run,
     const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
     if (!names) {
         struct v8_named made[LIMIT_INLINE_DEPTH];
-        count = compiled->code.kind == V8_CODE_BASELINE
+        count = !v8_code_renew(&v8->heap, &compiled->code) ? 0
+                : compiled->code.kind == V8_CODE_BASELINE
                     ? names_of_baseline(view, index, compiled, made)
                     : names_of_optimised(view, index, compiled, made);
         if (!count) {
@@ -435,7 +436,7 @@ static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
 static void append_generated(struct view *view, size_t index, struct v8_run *run)
 {
     struct v8 *v8 = view->v8;
-    const struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
+    struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
     if (!compiled) {
         if (is_function_frame(view, index))
             append_frame(v8, run, v8->unknown);

@@ -29,12 +29,9 @@ struct v8_layout {
     /* Instance types. */
     struct v8_type_range js_function;
     uint16_t shared_function_info, scope_info, code, instruction_stream, bytecode_array, script,
-        debug_info, fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
-        fixed_array, trusted_fixed_array, protected_fixed_array, weak_fixed_array,
-        trusted_byte_array;   /* what a version has not is 0 */
+        debug_info, fixed_array, trusted_fixed_array, protected_fixed_array, weak_fixed_array,
         trusted_weak_fixed_array, byte_array, trusted_byte_array; /* what a version has not is 0 */
     uint16_t first_nonstring;                                     /* types below are strings */
-    uint16_t first_nonstring; /* types below are strings */
     uint16_t string_encoding_mask, one_byte_string, string_representation_mask, seq_string,
         cons_string, external_string, sliced_string, thin_string;
 
