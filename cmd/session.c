@@ -16,13 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    STEP_MS = 100,
-    PROMPT_STEP_MS = 10, /* where a collector moves what names are read from */
-    DRAIN_DELAY_NS = 5000000,
-    ACCOUNT_NS = 100000000,
-    CHILDREN_ACCOUNT_NS = 1000000000
-};
+enum { ACCOUNT_NS = 100000000, CHILDREN_ACCOUNT_NS = 1000000000 };
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -234,11 +228,11 @@ static void drain(struct session *session, uint64_t until_ns)
 
 bool session_step(struct session *session)
 {
-    int step_ms = recorder_is_prompt(session->recorder) ? PROMPT_STEP_MS : STEP_MS;
+    int patience_ms = recorder_patience_ms(session->recorder);
     sampler_wait(session->sampler, session_gc_descriptor(session->gc),
-                 session_gc_patience(session->gc, step_ms));
+                 session_gc_patience(session->gc, patience_ms));
     /* What is newer may still be on its way into another CPU's ring. */
-    drain(session, monotonic_ns() - DRAIN_DELAY_NS);
+    drain(session, monotonic_ns() - (uint64_t)(patience_ms < 5 ? patience_ms : 5) * 1000000);
     bool alive = target_alive(&session->target);
     read_cpu_time(session, false);
     if (alive && monotonic_ns() >= session->next_memory_ns) {

@@ -55,10 +55,12 @@ struct recorder {
     uint64_t last_ns;   /* time of the last tick */
     node_id ended_node; /* last stack of the last sampled thread that ended; 0: none */
     thread_id ended_thread;
-    uint64_t exited;     /* threads that have ended */
-    uint64_t forked;     /* threads created since the start */
-    uint64_t ended;      /* threads whose RECORD_TIME came */
-    uint64_t exit_ticks; /* charged to the creation and end of threads */
+    uint64_t exited;                      /* threads that have ended */
+    uint64_t forked;                      /* threads created since the start */
+    uint64_t ended;                       /* threads whose RECORD_TIME came */
+    uint64_t frames_before, named_before; /* of quality, when their share was looked at last */
+    bool urgent;                          /* it was low */
+    uint64_t exit_ticks;                  /* charged to the creation and end of threads */
 };
 
 struct recorder *recorder_new(struct profile *profile, struct modules *modules,
@@ -93,12 +95,20 @@ int recorder_read_mappings(struct recorder *recorder, pid_t pid, struct error *e
     return space_read(&process->space, recorder->processes.modules, err);
 }
 
-bool recorder_is_prompt(const struct recorder *recorder)
+int recorder_patience_ms(struct recorder *recorder)
 {
-    for (size_t i = 0; i < recorder->processes.items.count; i++)
-        if (recorder->processes.items.items[i]->v8)
-            return true;
-    return false;
+    enum { IDLE_MS = 100, PROMPT_MS = 10, URGENT_MS = 2, FRAMES = 2000, MISSED_PERCENT = 1 };
+    const struct quality *quality = &recorder->profile->quality;
+    uint64_t frames = quality->js_frames - recorder->frames_before;
+    if (!quality->js_frames)
+        return IDLE_MS;
+    if (frames >= FRAMES) {
+        uint64_t missed = frames - (quality->js_named - recorder->named_before);
+        recorder->urgent = missed * 100 > frames * MISSED_PERCENT;
+        recorder->frames_before = quality->js_frames;
+        recorder->named_before = quality->js_named;
+    }
+    return recorder->urgent ? URGENT_MS : PROMPT_MS;
 }
 
 uint64_t recorder_ticks(const struct recorder *recorder)

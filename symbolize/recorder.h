@@ -57,10 +57,10 @@ void recorder_finish_names(struct recorder *recorder);
 /* Before the profile is looked at meanwhile: samples held back until now_us are put into it. */
 void recorder_release_samples(struct recorder *recorder, uint64_t now_us);
 /*
- * Records are worth more when they are fed soon: names of JavaScript are read from objects that a
- * collector moves.
+ * How long records may wait to be fed, in milliseconds: names of JavaScript are read from objects
+ * that a collector moves, so soon if there are any, and very soon while some can't be named.
  */
-bool recorder_is_prompt(const struct recorder *recorder);
+int recorder_patience_ms(struct recorder *recorder);
 /*
  * The node of a record's stack, without any tick of it; 0 if nothing is known of its process. Like
  * recorder_feed, in time order and not long after.

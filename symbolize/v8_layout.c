@@ -104,21 +104,21 @@ static const struct rule rules[] = {
      {COMMON, .script_source_url = 112, .shared_data = 8, .bytecode_length = 8,
       .bytecode_positions = 24, .code_deoptimization = 8, .code_positions = 16, .code_start = 40,
       .code_flags = 52, .code_size = 56, .baseline_kind = 10, .scope_first_vars = 5,
-      .scope_positions_slot = 3, .scope_flags_raw = true, .members_kind = 24, .deopt_literals = 3,
+      .scope_positions_slot = 3, .scope_flags_raw = true, .members_kind = 24, .deopt_count = 1, .deopt_literals = 3,
       .deopt_shared = 7, .deopt_inlining = 8, .deopt_shared_wrapped = true}},
     {12,
      4, /* 22 */
      {COMMON, .script_source_url = 112, .function_code = 24, .shared_data = 8, .bytecode_length = 8,
       .bytecode_positions = 24, .code_deoptimization = 8, .code_positions = 16, .code_start = 40,
       .code_flags = 48, .code_size = 52, .baseline_kind = 10, .scope_first_vars = 3,
-      .scope_positions_slot = -1, .members_kind = 24, .deopt_literals = 2, .deopt_shared = 6,
+      .scope_positions_slot = -1, .members_kind = 24, .deopt_count = 1, .deopt_literals = 2, .deopt_shared = 6,
       .deopt_inlining = 7}},
     {11,
      3, /* 20 */
      {COMMON, .script_source_url = 112, .debug_info_script = 24, .function_code = 48,
       .shared_data = 8, .bytecode_length = 8, .bytecode_positions = 32, .code_deoptimization = 16,
       .code_positions = 24, .code_start = 40, .code_flags = 48, .code_size = 56,
-      .baseline_kind = 11, .scope_first_vars = 3, .scope_positions_slot = -1, .deopt_literals = 2,
+      .baseline_kind = 11, .scope_first_vars = 3, .scope_positions_slot = -1, .deopt_count = 1, .deopt_literals = 2,
       .deopt_shared = 6, .deopt_inlining = 7}},
     {10,
      2, /* 18 */
@@ -127,7 +127,7 @@ static const struct rule rules[] = {
       .code_positions = 24, .code_inline = true, .code_start = 128, .code_flags = 48,
       .code_size = 40, .baseline_kind = 11, .scope_first_vars = 3, .scope_positions_slot = -1,
 
-      .deopt_literals = 2, .deopt_shared = 6, .deopt_inlining = 7}},
+      .deopt_count = 1, .deopt_literals = 2, .deopt_shared = 6, .deopt_inlining = 7}},
 };
 
 /* While the symbols are walked. */

@@ -64,7 +64,6 @@ struct v8_layout {
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
     uint8_t deopt_count; /* slot of the DeoptimizationData: how many functions are inlined */
     uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of it; three more follow */
-    uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
     bool deopt_shared_wrapped; /* 13.6: a wrapper, the SharedFunctionInfo at +8 */
 
     /* Frames; offsets from the frame pointer. */
