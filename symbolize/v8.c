@@ -222,30 +222,58 @@ static bool is_js_function(struct v8_heap *heap, uint64_t object)
            type <= heap->layout.js_function.last;
 }
 
-static bool learn_from(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t function)
+static bool learn_from_shared(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t shared)
 {
     struct v8_heap *heap = &v8->heap;
-    uint64_t shared;
-    return v8_is_object(function) && is_js_function(heap, function) &&
-           v8_field(heap, function, heap->layout.function_shared, &shared) &&
-           v8_type(heap, shared) == heap->layout.shared_function_info &&
+    return v8_type(heap, shared) == heap->layout.shared_function_info &&
            leads_to(heap, shared, bytecodes->array) &&
            v8_function_read(heap, v8->scripts, &v8->profile->strings, shared, &bytecodes->function);
 }
 
-/* By the function in the sample's frame; if that has moved, by the one that stands there now. */
+static bool learn_from_function(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t function)
+{
+    uint64_t shared;
+    return is_js_function(&v8->heap, function) &&
+           v8_field(&v8->heap, function, v8->heap.layout.function_shared, &shared) &&
+           learn_from_shared(v8, bytecodes, shared);
+}
+
+/*
+ * Functions that were called a few times have a FeedbackVector, which is old and does not move, and
+ * knows its SharedFunctionInfo (src/objects/feedback-vector.tq). It stands in frames of baseline
+ * code, and of the interpreter from 12.4 on, in one of the slots below the BytecodeArray.
+ */
+static bool learn_from_feedback(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
+{
+    enum { SLOTS = 2, FIRST_FIELD = 8, LAST_FIELD = 40 };
+    struct v8 *v8 = view->v8;
+    for (int slot = 1; slot <= SLOTS; slot++) {
+        uint64_t vector, word;
+        if (!frame_word(view, index, v8->heap.layout.frame_bytecode_array - 8 * slot, &vector))
+            continue;
+        for (unsigned at = FIRST_FIELD; at <= LAST_FIELD; at += 8)
+            if (v8_field(&v8->heap, vector, at, &word) && v8_is_object(word) &&
+                learn_from_shared(v8, bytecodes, word))
+                return true;
+    }
+    return false;
+}
+
+/* By the function in the sample's frame; if that has moved, by what else there is of it. */
 static bool learn_function(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
 {
     struct v8 *v8 = view->v8;
     const struct v8_layout *layout = &v8->heap.layout;
     uint64_t fp = view->frames[index].fp, function, now;
     if (frame_word(view, index, layout->frame_function, &function) &&
-        learn_from(v8, bytecodes, function))
+        learn_from_function(v8, bytecodes, function))
         return true;
-    return v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_bytecode_array, &now) &&
-           now == bytecodes->array &&
-           v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
-           learn_from(v8, bytecodes, function);
+    if (v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_bytecode_array, &now) &&
+        now == bytecodes->array &&
+        v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
+        learn_from_function(v8, bytecodes, function))
+        return true;
+    return learn_from_feedback(view, index, bytecodes);
 }
 
 static uint64_t clock_ns(void)
