@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    RING_BYTES_MAX = 1 << 20,
+    RING_BYTES_MAX = 2 << 20,
     RING_BYTES_MIN = 32 * 1024,
     STACKS_PER_RING = 8, /* a ring holds at least so many stack copies */
     STACK_BYTES_NONE = 8 /* the least there is: the kernel's record of none is malformed */
