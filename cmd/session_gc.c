@@ -179,6 +179,8 @@ static int open_first(struct session_gc *gc, struct modules *modules, struct wat
     if (second.code == ERROR_GONE)
         return -1;
     gc->tried = true;
+    if (!strcmp(first.text, second.text))
+        return error_set(&gc->failure, second.code, "%s", first.text);
     return error_set(&gc->failure, second.code, "%s, and %s", first.text, second.text);
 }
 

@@ -157,24 +157,19 @@ class Exact(OfNode):
                 self.assertLess(first, len(told) / 2, (worker, told))
 
     def test_who_set_it_off(self):
-        """By names of node's own, that the stack at the begin of a pause can be judged."""
         for node in NODES:
             with self.subTest(node):
                 result = self.memprof("record", "-q", "-o", self.output, "--", node,
-                                      "--perf-basic-prof", "--interpreted-frames-native-stack",
                                       *program("collect.js", 2)[1:])
                 self.assertEqual((result.returncode, result.stderr), (0, ""))
                 profile = self.load()
-                for thread in profile.extension["threads"]:
-                    if os.path.exists(f"/tmp/perf-{thread['pid']}.map"):
-                        os.unlink(f"/tmp/perf-{thread['pid']}.map")
                 self.need_hooks(profile)
                 found = [one for one in collections_of(profile)
-                         if one.reason == "allocation failure" and one.us < 1e6]
+                         if one.reason == "allocation failure"]
                 chains = [profile.chain(one.node) for one in found]
                 self.assertFalse(any("(garbage collector)" in chain for chain in chains))
-                # Node's own start collects, too, and before the map is written.
-                mine = [chain for chain in chains if "makeGarbage" in " ".join(chain)]
+                # Node's own start collects, too.
+                mine = [chain for chain in chains if "makeGarbage" in chain]
                 self.assertGreaterEqual(len(mine), len(chains) / 2, chains)
 
     def test_debug_registers(self):
