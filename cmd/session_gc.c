@@ -28,6 +28,7 @@ enum {
     LONG_PAUSE_US = 50000,
     WATCHED_MAX = 16, /* closing a thread's uprobes takes 0.3 s */
     RECENT = 2,       /* so many collections back the tracer remembers */
+    LOOK_INTERVAL_NS = 50000000,
     START_NS = 1000000000,
     START_WAIT_MS = 10
 };
@@ -49,6 +50,7 @@ struct session_gc {
     int wake_fd;
     bool launched;
     uint64_t start_ns;
+    uint64_t next_look_ns; /* for threads that run JavaScript */
     size_t modules_seen;
     struct module *module; /* that has V8; NULL: none yet */
     struct v8_gc_hooks hooks;
@@ -177,6 +179,8 @@ static int open_first(struct session_gc *gc, struct modules *modules, struct wat
     if (second.code == ERROR_GONE)
         return -1;
     gc->tried = true;
+    if (!strcmp(first.text, second.text))
+        return error_set(&gc->failure, second.code, "%s", first.text);
     return error_set(&gc->failure, second.code, "%s, and %s", first.text, second.text);
 }
 
@@ -349,8 +353,10 @@ void session_gc_step(struct session_gc *gc, struct session *session, uint64_t un
     for (size_t i = 0; i < gc->watched.count; i++)
         read_hits(gc, session, &gc->watched.items[i], until_ns);
     forget_ended(gc);
-    if (gc->works || !gc->tried)
+    if ((gc->works || !gc->tried) && until_ns >= gc->next_look_ns) {
         watch_threads(gc, session);
+        gc->next_look_ns = until_ns + LOOK_INTERVAL_NS;
+    }
 }
 
 void session_gc_exec(struct session_gc *gc, pid_t pid)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    RING_BYTES_MAX = 1 << 20,
+    RING_BYTES_MAX = 2 << 20,
     RING_BYTES_MIN = 32 * 1024,
     STACKS_PER_RING = 8, /* a ring holds at least so many stack copies */
     STACK_BYTES_NONE = 8 /* the least there is: the kernel's record of none is malformed */
@@ -124,10 +124,15 @@ static void open_error(const struct perf_probe_options *options, pid_t tid, stru
 {
     switch (errno) {
     case EACCES:
-    case EPERM:
         error_set(err, ERROR_PERMISSION, "%s",
                   options->means == PERF_PROBE_UPROBES ? "uprobes need root or CAP_PERFMON"
                                                        : "perf_event_open is not permitted");
+        break;
+    case EPERM: /* by a seccomp filter */
+        error_set(err, ERROR_PERMISSION, "perf_event_open is not permitted");
+        break;
+    case ENOMEM:
+        error_set(err, ERROR_LIMIT, "the memory that this user may lock is used up");
         break;
     case ENOENT:
         error_set(err, ERROR_UNSUPPORTED, "this kernel has no uprobes for perf");
@@ -153,7 +158,8 @@ static int add_point(struct perf_probe *probe, const struct perf_probe_options *
     if ((probe->count ? ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, probe->fds[0])
                       : perf_ring_map(&probe->ring, fd, sizes.ring_bytes)) ||
         ioctl(fd, PERF_EVENT_IOC_ID, &probe->ids[probe->count])) {
-        int number = errno;
+        /* mmap's EPERM is about memory to lock, and not about what may be watched. */
+        int number = errno == EPERM ? ENOMEM : errno;
         if (probe->ring.fd != fd)
             close(fd);
         errno = number;
@@ -174,8 +180,7 @@ static int add_first_point(struct perf_probe *probe, const struct perf_probe_opt
         *ret_sizes = sizes;
         if (!add_point(probe, options, tid, sizes))
             return 0;
-        /* Both are mmap's, for want of memory to lock; the one is perf_event_open's, too. */
-        if (errno != EPERM && errno != ENOMEM)
+        if (errno != ENOMEM)
             return -1;
     }
     return -1;

@@ -7,6 +7,7 @@
  */
 #include "core/system_info.h"
 
+#include "core/perf_probe.h"
 #include "core/small_file.h"
 
 #include <errno.h>
@@ -192,8 +193,11 @@ static void probe_breakpoints(struct system_info *info)
         .sample_type = PERF_SAMPLE_IP,
         .exclude_kernel = 1,
     };
+    struct error err;
     int failed = try_event(&attr);
-    if (!failed)
+    if (!failed && perf_probe_try_debug_registers(&err))
+        system_info_add(info, "breakpoints", PROBE_MISSING, xstrdup(err.text), NULL);
+    else if (!failed)
         system_info_add(info, "breakpoints", PROBE_WORKS,
                         xstrdup("hardware breakpoints can watch a few addresses"), NULL);
     else if (failed == ENOSPC)

@@ -381,10 +381,13 @@ node_id recorder_stack(struct recorder *recorder, const struct record *record)
     struct process *process = process_find(&recorder->processes, record->pid);
     if (!process)
         return 0;
-    /* Quality tells of samples, and this is none. */
-    struct quality quality = recorder->profile->quality;
+    struct quality *quality = &recorder->profile->quality;
+    const struct quality before = *quality;
     node_id node = stacks_add(recorder->stacks, process, record, 0);
-    recorder->profile->quality = quality;
+    /* These tell of samples, and this is none. */
+    quality->truncated = before.truncated;
+    quality->stitched = before.stitched;
+    quality->broken = before.broken;
     return node;
 }
 

@@ -127,6 +127,7 @@ bool v8_gc_find(struct elf_file *executable, struct v8_gc_hooks *ret_hooks)
     struct v8_gc_hooks hooks = {0};
     look_in(executable, ".symtab", ".strtab", found);
     look_in(executable, ".dynsym", ".dynstr", found);
+    elf_file_forget(executable); /* whole tables were walked for a few functions */
     hooks.end_tells_kind = found[V8_GC_END].takes_collector;
     hooks.begin_tells_time = found[V8_GC_BEGIN].takes_time;
     for (size_t i = 0; i < WANTED; i++) {

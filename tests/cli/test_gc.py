@@ -123,6 +123,24 @@ class Exact(OfNode):
                 self.assertGreater(sum(one.before > 0 for one in collections_of(profile)), 0)
                 self.assertFalse(any(one.estimated for one in pauses(profile)))
 
+    def test_steps(self):
+        """Of each marking that came to its end V8 tells how many there were."""
+        for node in NODES:
+            with self.subTest(node):
+                result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
+                                      *program("collect.js", 3, "old")[1:])
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                profile = self.load()
+                self.need_hooks(profile)
+                told = sum(map(int, re.findall(r" ms in (\d+) steps since", result.stdout)))
+                if not told:
+                    self.skipTest("no marking came to its end: this machine is too busy")
+                last_us = max(one.start_us for one in collections_of(profile)
+                              if one.kind == "mark-compact")
+                found = [one for one in pauses(profile)
+                         if one.kind == STEP and one.start_us < last_us]
+                self.assertAlmostEqual(len(found), told, delta=max(2, told / 20))
+
     def test_attached(self):
         for node in NODES:
             with self.subTest(node):
@@ -157,24 +175,19 @@ class Exact(OfNode):
                 self.assertLess(first, len(told) / 2, (worker, told))
 
     def test_who_set_it_off(self):
-        """By names of node's own, that the stack at the begin of a pause can be judged."""
         for node in NODES:
             with self.subTest(node):
                 result = self.memprof("record", "-q", "-o", self.output, "--", node,
-                                      "--perf-basic-prof", "--interpreted-frames-native-stack",
                                       *program("collect.js", 2)[1:])
                 self.assertEqual((result.returncode, result.stderr), (0, ""))
                 profile = self.load()
-                for thread in profile.extension["threads"]:
-                    if os.path.exists(f"/tmp/perf-{thread['pid']}.map"):
-                        os.unlink(f"/tmp/perf-{thread['pid']}.map")
                 self.need_hooks(profile)
                 found = [one for one in collections_of(profile)
-                         if one.reason == "allocation failure" and one.us < 1e6]
+                         if one.reason == "allocation failure"]
                 chains = [profile.chain(one.node) for one in found]
                 self.assertFalse(any("(garbage collector)" in chain for chain in chains))
-                # Node's own start collects, too, and before the map is written.
-                mine = [chain for chain in chains if "makeGarbage" in " ".join(chain)]
+                # Node's own start collects, too.
+                mine = [chain for chain in chains if "makeGarbage" in chain]
                 self.assertGreaterEqual(len(mine), len(chains) / 2, chains)
 
     def test_debug_registers(self):

@@ -1,10 +1,12 @@
-// collect.js SECONDS [worker] - makes garbage in rounds, in its main thread or in a Worker, so that
-// V8 collects in all of its ways. Prints how many rounds it came to.
+// collect.js SECONDS [worker|old] - makes garbage in rounds, in its main thread or in a Worker, so
+// that V8 collects in all of its ways; with "old" most of it lives for longer. Prints how many
+// rounds it came to.
 'use strict';
 
 const {Worker, isMainThread, parentPort, workerData} = require('worker_threads');
 
-const KEPT = 150, OBJECTS = 400, ROUNDS = 20, PAUSE_MS = 2;
+const OLD = process.argv[3] === 'old';
+const KEPT = OLD ? 1000 : 150, OBJECTS = 400, ROUNDS = 20, PAUSE_MS = 2;
 
 function makeGarbage(count) {
   const list = [];
@@ -17,7 +19,8 @@ function run(seconds, done) {
   let rounds = 0;
   (function next() {
     for (let i = 0; i < ROUNDS; i++) kept[rounds++ % KEPT] = makeGarbage(OBJECTS);
-    if (rounds % (KEPT * 20) === 0) kept.length = 0; // so that old space has something to give back
+    // So that old space has something to give back.
+    if (!OLD && rounds % 3000 === 0) kept.length = 0;
     if (Date.now() < end) setTimeout(next, PAUSE_MS);
     else done(rounds);
   })();
