@@ -2,8 +2,9 @@
  * V8 lays the instructions of a function behind a head that begins with the map of its type, so
  * that head is looked for backwards from pc, word by word. What looks like one is believed only if
  * its map is the map of instructions, and the Code that belongs to it says itself that its
- * instructions begin behind this head and reach past pc: an old head that is left in freed memory,
- * or a constant amid the code, does not pass.
+ * instructions begin behind this head: a constant amid the code does not pass. The first head that
+ * is met tells: one that is left of code that is gone has not been written over since, so nothing
+ * that begins before it reaches past it.
  *
  * Not by the function in the frame: its code changes while old code runs on, and in V8 13.6 it
  * holds only an index of a table. Not by V8's own list of pages: that is another layout to know.
@@ -27,7 +28,6 @@ enum {
 
 struct search {
     struct v8_heap *heap;
-    uint64_t pc;
     uint16_t wanted;         /* the type whose map a head has */
     unsigned looked;         /* words that were looked at as a map */
     uint64_t others[OTHERS]; /* by hash: those that were none; code names the same objects often */
@@ -105,28 +105,32 @@ bool v8_code_renew(struct v8_heap *heap, struct v8_code *code)
     return true;
 }
 
-/* Whether the Code (tagged) has its instructions behind `head`, and pc in them. */
-static bool belongs(struct v8_heap *heap, uint64_t object, uint64_t head, uint64_t pc,
-                    struct v8_code *ret_code)
+/* Where head and Code are one, no pointer from one to the other proves it, but its fields may. */
+static bool is_whole(struct v8_heap *heap, uint64_t object, struct v8_code *ret_code)
+{
+    return read_code(heap, object, ret_code) &&
+           v8_type(heap, ret_code->deoptimization) != V8_NO_TYPE &&
+           v8_type(heap, ret_code->positions) != V8_NO_TYPE;
+}
+
+/* Whether the Code (tagged) says that its instructions stand behind `head`. */
+static bool belongs(struct v8_heap *heap, uint64_t object, uint64_t head, struct v8_code *ret_code)
 {
     return read_code(heap, object, ret_code) && ret_code->start > head &&
-           ret_code->start - head <= HEAD_MAX && pc >= ret_code->start &&
-           pc - ret_code->start < ret_code->size;
+           ret_code->start - head <= HEAD_MAX;
 }
 
 /* Whether a head with this map stands at `head`. */
-static bool read_head(const struct search *search, uint64_t head, uint64_t map,
-                      struct v8_code *ret_code)
+static bool read_head(struct v8_heap *heap, uint64_t head, uint64_t map, struct v8_code *ret_code)
 {
-    struct v8_heap *heap = search->heap;
     uint64_t words[HEAD_POINTERS];
     struct v8_code code;
     bool found = false;
     if (heap->layout.code_inline)
-        found = belongs(heap, head + V8_HEAP_OBJECT_TAG, head, search->pc, &code);
+        found = is_whole(heap, head + V8_HEAP_OBJECT_TAG, &code);
     else if (remote_read(&heap->memory, head + sizeof map, words, sizeof words))
         for (int i = 0; i < HEAD_POINTERS && !found; i++)
-            found = belongs(heap, words[i], head, search->pc, &code);
+            found = belongs(heap, words[i], head, &code);
     if (!found || !remote_read(&heap->memory, head, code.identity, sizeof code.identity) ||
         word_at(code.identity, 0) != map)
         return false;
@@ -149,13 +153,13 @@ static bool may_be_map(struct search *search, uint64_t word)
     return false;
 }
 
-/* Looks for the head in the words of [bottom, top), the last one first. */
+/* Looks for a head in the words of [bottom, top), the last one first. */
 static bool search_words(struct search *search, const uint8_t *bytes, uint64_t bottom, uint64_t top,
                          struct v8_code *ret_code)
 {
     for (uint64_t at = top; at > bottom; at -= 8) {
         uint64_t word = word_at(bytes, (unsigned)(at - 8 - bottom));
-        if (may_be_map(search, word) && read_head(search, at - 8, word, ret_code))
+        if (may_be_map(search, word) && read_head(search->heap, at - 8, word, ret_code))
             return true;
     }
     return false;
@@ -164,10 +168,9 @@ static bool search_words(struct search *search, const uint8_t *bytes, uint64_t b
 bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code)
 {
     const struct v8_layout *layout = &heap->layout;
-    struct search search = {.heap = heap,
-                            .pc = pc,
-                            .wanted =
-                                layout->code_inline ? layout->code : layout->instruction_stream};
+    struct search search = {
+        .heap = heap, .wanted = layout->code_inline ? layout->code : layout->instruction_stream};
+    struct v8_code code;
     uint8_t chunk[CHUNK];
     uint64_t top = (pc | 7) + 1, size = PAGE;
     if (pc >= (uint64_t)1 << 47)
@@ -176,8 +179,12 @@ bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code)
     while (top > lowest && search.looked < LOOKED_MAX) {
         uint64_t bottom = (top - 1) & ~(size - 1);
         if (remote_read(&heap->memory, bottom, chunk, top - bottom)) {
-            if (search_words(&search, chunk, bottom, top, ret_code))
-                return true;
+            if (search_words(&search, chunk, bottom, top, &code)) {
+                bool within = pc >= code.start && pc - code.start < code.size;
+                if (within)
+                    *ret_code = code;
+                return within;
+            }
             top = bottom;
             size = CHUNK;
         } else if (size == PAGE) {

@@ -50,8 +50,10 @@ bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code);
 bool v8_code_renew(struct v8_heap *heap, struct v8_code *code);
 /*
  * The functions that optimised code stands for at pc, innermost inlined one first, at most
- * LIMIT_INLINE_DEPTH. `call`: pc is a return address minus one. Returns their number, 0 if they
- * can't be told.
+ * LIMIT_INLINE_DEPTH. `call`: pc is a return address minus one, and then they are exact where V8
+ * can leave the code there. Otherwise they are those that the places before and after pc have in
+ * common; inner ones may be missing then, and the position of the innermost. Inlined builtins
+ * (Array.prototype.map) are left out. Returns their number, 0 if they can't be told.
  */
 size_t v8_code_sites(struct v8_heap *heap, const struct v8_code *code, uint64_t pc, bool call,
                      struct v8_site *ret_sites);

@@ -189,6 +189,31 @@ START_TEST(code_is_found_where_its_mapping_begins_amid_a_chunk)
 }
 END_TEST
 
+/* V8 10.2: the Code is the head itself. */
+START_TEST(code_is_found_where_it_is_its_own_head)
+{
+    struct v8_code code;
+    begin();
+    heap.layout.code_inline = true;
+    heap.layout.code_start = 128;
+    uint64_t data = v8_image_array(&image, NULL, 0), map = v8_image_map(&image, IMAGE_CODE);
+    uint64_t object = v8_image_room(&image, 128 + 400, 64), start = object - 1 + 128;
+    v8_image_set(&image, object, 0, map, 8);
+    v8_image_set(&image, object, 8, data, 8);
+    v8_image_set(&image, object, 16, data, 8);
+    v8_image_set(&image, object, 52, IMAGE_TURBOFAN, 4);
+    v8_image_set(&image, object, 56, 400, 4);
+    v8_image_set(&image, object, 128 + 80, map, 8); /* a constant */
+    for (uint64_t i = 0; i < 400; i++) {
+        ck_assert(v8_code_find(&heap, start + i, &code));
+        ck_assert_uint_eq(code.start, start);
+        ck_assert_uint_eq(code.identity_address, object - 1);
+    }
+    ck_assert(!v8_code_find(&heap, start + 400, &code));
+    ck_assert(!v8_code_find(&heap, start - 1, &code));
+}
+END_TEST
+
 START_TEST(code_that_changed_is_not_renewed)
 {
     const struct packed none = {.count = 0};
@@ -209,4 +234,4 @@ END_TEST
 UNIT_MAIN("v8_code", positions_are_found_as_a_plain_loop_finds_them,
           a_table_that_is_cut_or_no_table_is_refused, baseline_code_leads_to_its_bytecode,
           code_is_found_by_any_address_in_it, code_is_found_where_its_mapping_begins_amid_a_chunk,
-          code_that_changed_is_not_renewed)
+          code_is_found_where_it_is_its_own_head, code_that_changed_is_not_renewed)
