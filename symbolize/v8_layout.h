@@ -29,12 +29,9 @@ struct v8_layout {
     /* Instance types. */
     struct v8_type_range js_function;
     uint16_t shared_function_info, scope_info, code, instruction_stream, bytecode_array, script,
-        debug_info, fixed_array, trusted_fixed_array, protected_fixed_array, byte_array,
-        fixed_array, trusted_fixed_array, protected_fixed_array, weak_fixed_array,
-        trusted_byte_array;   /* what a version has not is 0 */
+        debug_info, fixed_array, trusted_fixed_array, protected_fixed_array, weak_fixed_array,
         trusted_weak_fixed_array, byte_array, trusted_byte_array; /* what a version has not is 0 */
     uint16_t first_nonstring;                                     /* types below are strings */
-    uint16_t first_nonstring; /* types below are strings */
     uint16_t string_encoding_mask, one_byte_string, string_representation_mask, seq_string,
         cons_string, external_string, sliced_string, thin_string;
 
@@ -42,8 +39,7 @@ struct v8_layout {
     uint16_t map_instance_type;
     uint16_t function_shared, function_code; /* function_code: 0 where there is none (13.6) */
     uint16_t shared_name, shared_script, shared_data;
-    uint16_t
-        debug_info_script; /* up to 11.3 a DebugInfo may stand in the Script's place; 0: never */
+    uint16_t debug_info_script; /* up to 11.3 one may stand in the Script's place; 0: never */
     uint16_t bytecode_length, bytecode_positions, bytecode_data;
     uint16_t code_deoptimization, code_positions, code_flags, code_size;
     uint16_t code_start;    /* of the word that points to the instructions; with code_inline of
@@ -67,7 +63,6 @@ struct v8_layout {
     int8_t scope_positions_slot; /* of start, then end; -1: behind the names */
     uint8_t deopt_count; /* slot of the DeoptimizationData: how many functions are inlined */
     uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of it; three more follow */
-    uint8_t deopt_literals, deopt_shared, deopt_inlining; /* slots of the DeoptimizationData */
     bool deopt_shared_wrapped; /* 13.6: a wrapper, the SharedFunctionInfo at +8 */
 
     /* Frames; offsets from the frame pointer. */
