@@ -490,27 +490,6 @@ bool symbols_find_name(const struct symbols *symbols, const char *name, struct s
     return false;
 }
 
-void symbols_file_walk(struct elf_file *file, symbol_visit_fn *visit, void *context)
-{
-    struct symbols unsorted = {0};
-    bool wanted = true;
-    add_file(&unsorted, file);
-    for (size_t i = 0; i < unsorted.sources.count && wanted; i++) {
-        const struct source *source = &unsorted.sources.items[i];
-        for (uint32_t j = 0; j < source->count && wanted; j++) {
-            Elf64_Sym symbol = symbol_at(source, j);
-            if (symbol.st_shndx == SHN_UNDEF || !symbol.st_name ||
-                symbol.st_name >= source->string_bytes)
-                continue;
-            struct symbol found = {source->strings + symbol.st_name, symbol.st_value,
-                                   symbol.st_size};
-            wanted = visit(context, &found);
-        }
-    }
-    vec_release(&unsorted.sources);
-    vec_release(&unsorted.areas);
-}
-
 bool symbols_file_has(struct elf_file *file, const char *name)
 {
     struct symbols unsorted = {0};

@@ -32,12 +32,6 @@ void symbols_free(struct symbols *symbols);
 bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol *ret_symbol);
 /* A symbol by its exact mangled name; a linear scan. */
 bool symbols_find_name(const struct symbols *symbols, const char *name, struct symbol *ret_symbol);
-/*
- * Every symbol of the file's own tables, data included, in no order and some of them twice; without
- * building anything. Ends when `visit` returns false.
- */
-typedef bool symbol_visit_fn(void *context, const struct symbol *symbol);
-void symbols_file_walk(struct elf_file *file, symbol_visit_fn *visit, void *context);
 /* The file's own tables define `name`; without building anything. */
 bool symbols_file_has(struct elf_file *file, const char *name);
 

@@ -1,6 +1,6 @@
 #include "symbolize/v8_builtins.h"
 
-#include "symbolize/symbols.h"
+#include "symbolize/symbol_search.h"
 
 #include <string.h>
 
@@ -10,19 +10,18 @@ struct v8_builtins {
     vec(struct v8_builtin) items; /* sorted by start */
 };
 
+static const char prefix[] = "Builtins_";
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), tail = strlen(end);
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-static bool take_symbol(void *context, const struct symbol *symbol)
+static void take_symbol(void *context, size_t wanted, const struct symbol *symbol)
 {
-    static const char prefix[] = "Builtins_";
     struct v8_builtins *builtins = context;
-    if (strncmp(symbol->name, prefix, sizeof prefix - 1) != 0 || !symbol->size ||
-        symbol->address - builtins->start >= builtins->size)
-        return true;
+    (void)wanted;
     /* src/interpreter/interpreter-generator.cc, src/builtins/x64/builtins-x64.cc */
     const char *name = symbol->name + sizeof prefix - 1;
     bool handler = ends_with(name, "Handler");
@@ -33,7 +32,6 @@ static bool take_symbol(void *context, const struct symbol *symbol)
                                                       .name = symbol->name,
                                                       .is_handler = handler,
                                                       .is_interpreter = interpreter}));
-    return true;
 }
 
 static int compare(const void *left, const void *right)
@@ -48,7 +46,14 @@ struct v8_builtins *v8_builtins_new(struct elf_file *executable, uint64_t start,
     builtins->executable = executable;
     builtins->start = start;
     builtins->size = size;
-    symbols_file_walk(executable, take_symbol, builtins);
+    const struct symbol_filter filter = {.types = SYMBOL_FUNCTIONS,
+                                         .smallest = 1,
+                                         .largest = size,
+                                         .start = start,
+                                         .end = start + size};
+    const struct symbol_wanted wanted = {.name = prefix, .beginning = true};
+    symbol_search(executable, &(struct symbol_query){&filter, 1, &wanted, 1}, take_symbol,
+                  builtins);
     if (builtins->items.count)
         qsort(builtins->items.items, builtins->items.count, sizeof *builtins->items.items, compare);
     return builtins;

@@ -39,8 +39,7 @@ struct v8_layout {
     uint16_t map_instance_type;
     uint16_t function_shared, function_code; /* function_code: 0 where there is none (13.6) */
     uint16_t shared_name, shared_script, shared_data;
-    uint16_t
-        debug_info_script; /* up to 11.3 a DebugInfo may stand in the Script's place; 0: never */
+    uint16_t debug_info_script; /* up to 11.3 one may stand in the Script's place; 0: never */
     uint16_t bytecode_length, bytecode_positions, bytecode_data;
     uint16_t code_deoptimization, code_positions, code_flags, code_size;
     uint16_t code_start;    /* of the word that points to the instructions; with code_inline of
