@@ -517,8 +517,7 @@ async function main() {
   await runAll([0, 300, 4000, 30000]);
   process.on('SIGCONT', () => { cell[0]++; Atomics.notify(cell, 0); });
   new Worker(__filename, {workerData: cell}).on('message', (ofWorker) => {
-    console.log(JSON.stringify([...stacks, ...ofWorker]));
-    process.exit();
+    process.stdout.write(`${JSON.stringify([...stacks, ...ofWorker])}\n`, () => process.exit());
   });
 }
 
