@@ -16,6 +16,11 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
+static bool begins_with(const char *text, const char *beginning)
+{
+    return !strncmp(text, beginning, strlen(beginning));
+}
+
 static bool take_symbol(void *context, const struct symbol *symbol)
 {
     static const char prefix[] = "Builtins_";
@@ -26,12 +31,15 @@ static bool take_symbol(void *context, const struct symbol *symbol)
     /* src/interpreter/interpreter-generator.cc, src/builtins/x64/builtins-x64.cc */
     const char *name = symbol->name + sizeof prefix - 1;
     bool handler = ends_with(name, "Handler");
-    bool interpreter = handler || !strcmp(name, "InterpreterEntryTrampoline") ||
-                       !strncmp(name, "InterpreterEnterAt", 18);
+    bool enters = begins_with(name, "InterpreterEnterAt") ||
+                  begins_with(name, "BaselineOrInterpreterEnterAt");
+    bool interpreter = handler || enters || !strcmp(name, "InterpreterEntryTrampoline");
     vec_append(&builtins->items, ((struct v8_builtin){.start = symbol->address,
                                                       .size = symbol->size,
                                                       .name = symbol->name,
                                                       .is_handler = handler,
+                                                      .is_resumed =
+                                                          enters || begins_with(name, "ContinueTo"),
                                                       .is_interpreter = interpreter}));
     return true;
 }
@@ -85,6 +93,8 @@ enum leaf_frame v8_builtin_leaf(const struct v8_builtins *builtins, struct v8_bu
 {
     if (builtin->is_handler)
         return LEAF_FRAMED;
+    if (builtin->is_resumed && address == builtin->start)
+        return LEAF_RESUMED;
     if (!builtin->states_tried) {
         const uint8_t *code =
             elf_file_code(builtins->executable, builtin->start, (size_t)builtin->size);
