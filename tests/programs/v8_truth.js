@@ -28,7 +28,7 @@ Error.stackTraceLimit = Infinity;
 
 function describe(error, sites) {
   return sites.map((site) => [
-    site.getFunctionName(), site.getFileName() ?? null, site.getLineNumber(),
+    site.getFunctionName(), site.getScriptNameOrSourceURL() ?? null, site.getLineNumber(),
     site.getColumnNumber(), site.getEnclosingLineNumber(), site.isAsync(),
   ]);
 }
