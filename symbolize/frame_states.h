@@ -34,7 +34,8 @@ enum leaf_frame {
     LEAF_FRAMED,  /* fp points to {the caller's fp, the return address} */
     LEAF_BARE,    /* fp is still, or again, the caller's; the return address is at sp + n */
     LEAF_HELD,    /* the same, but the return address has been popped into a register */
-    LEAF_BURIED   /* the same, but where the return address is can't be told: arguments are moved */
+    LEAF_BURIED,  /* the same, but where the return address is can't be told: arguments are moved */
+    LEAF_RESUMED  /* framed; the first instruction of code that is entered by a return */
 };
 
 struct frame_states;

@@ -306,6 +306,18 @@ static bool is_plausible_caller(const struct segment *segment, uint64_t return_a
     return !cfi || cfi_follows_call(cfi, return_address - segment->bias);
 }
 
+/*
+ * Whether nothing at all was called from before a return address: it was put there for code that
+ * takes over the frame. Then it is no call's and stands for itself.
+ */
+static bool is_resumed(struct unwinder *unwinder, const struct space *space, uint64_t pc)
+{
+    const struct pc_entry *entry = pc_cache_find(&unwinder->cache, space, pc);
+    uint32_t where;
+    return unwinder->leaf_frame && entry->segment &&
+           unwinder->leaf_frame(unwinder->leaf_context, entry->segment, pc, &where) == LEAF_RESUMED;
+}
+
 static size_t walk_frames(struct unwinder *unwinder, const struct space *space, struct walk *walk,
                           struct unwound_frame frames[LIMIT_STACK_FRAMES], enum step *ret_step)
 {
@@ -320,9 +332,13 @@ static size_t walk_frames(struct unwinder *unwinder, const struct space *space, 
             break;
         }
         const struct pc_entry *entry = pc_cache_find(&unwinder->cache, space, exact ? pc : pc - 1);
+        bool called = !by_frame_pointer || !entry->segment || is_plausible_caller(entry->segment, pc);
+        if (!called && is_resumed(unwinder, space, pc)) {
+            entry = pc_cache_find(&unwinder->cache, space, pc);
+            called = exact = true;
+        }
         const struct rule *rule = &unwinder->cache.rules.items[entry->rule];
-        if ((!entry->segment && !(exact && !pc)) ||
-            (by_frame_pointer && !is_plausible_caller(entry->segment, pc))) {
+        if ((!entry->segment && !(exact && !pc)) || !called) {
             if (!count)
                 frames[count++] = (struct unwound_frame){.pc = pc, .sp = sp};
             step = STEP_BROKEN;

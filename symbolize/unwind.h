@@ -35,7 +35,10 @@ struct stack_copy {
     bool cut;            /* the stack may go on beyond: size reached the size asked for */
 };
 
-/* What is known of an innermost frame's code that has no unwind tables; see frame_states_find. */
+/*
+ * What is known of an innermost frame's code that has no unwind tables; see frame_states_find. Of
+ * callers it is asked, too: those that stand at LEAF_RESUMED have called nothing before their pc.
+ */
 typedef enum leaf_frame leaf_frame_fn(void *context, const struct segment *segment, uint64_t pc,
                                       uint32_t *ret_where);
 

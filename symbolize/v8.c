@@ -168,7 +168,8 @@ static bool frame_word(struct view *view, size_t index, int offset, uint64_t *re
     /* Beyond the copy the frame may have changed since; its return address shows most of that. */
     uint64_t words[2];
     if (index + 1 == view->count || !v8_word(&view->v8->heap, fp + 8, &words[0]) ||
-        words[0] - 1 != view->frames[index + 1].pc ||
+        /* The pc of a caller is in its call, but that of a frame to resume is exact. */
+        words[0] - view->frames[index + 1].pc > 1 ||
         !v8_word(&view->v8->heap, fp + (uint64_t)(int64_t)offset, &words[1]))
         return false;
     *ret_word = words[1];

@@ -18,6 +18,11 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
+static bool begins_with(const char *text, const char *beginning)
+{
+    return !strncmp(text, beginning, strlen(beginning));
+}
+
 static void take_symbol(void *context, size_t wanted, const struct symbol *symbol)
 {
     struct v8_builtins *builtins = context;
@@ -25,12 +30,15 @@ static void take_symbol(void *context, size_t wanted, const struct symbol *symbo
     /* src/interpreter/interpreter-generator.cc, src/builtins/x64/builtins-x64.cc */
     const char *name = symbol->name + sizeof prefix - 1;
     bool handler = ends_with(name, "Handler");
-    bool interpreter = handler || !strcmp(name, "InterpreterEntryTrampoline") ||
-                       !strncmp(name, "InterpreterEnterAt", 18);
+    bool enters = begins_with(name, "InterpreterEnterAt") ||
+                  begins_with(name, "BaselineOrInterpreterEnterAt");
+    bool interpreter = handler || enters || !strcmp(name, "InterpreterEntryTrampoline");
     vec_append(&builtins->items, ((struct v8_builtin){.start = symbol->address,
                                                       .size = symbol->size,
                                                       .name = symbol->name,
                                                       .is_handler = handler,
+                                                      .is_resumed =
+                                                          enters || begins_with(name, "ContinueTo"),
                                                       .is_interpreter = interpreter}));
 }
 
@@ -90,6 +98,8 @@ enum leaf_frame v8_builtin_leaf(const struct v8_builtins *builtins, struct v8_bu
 {
     if (builtin->is_handler)
         return LEAF_FRAMED;
+    if (builtin->is_resumed && address == builtin->start)
+        return LEAF_RESUMED;
     if (!builtin->states_tried) {
         const uint8_t *code =
             elf_file_code(builtins->executable, builtin->start, (size_t)builtin->size);

@@ -18,6 +18,8 @@ struct v8_builtin {
     bool is_handler;      /* of a bytecode */
     bool is_interpreter;  /* a handler, or what enters the interpreter: it stands on the frame of an
                              interpreted function once that is complete */
+    bool is_resumed;      /* entered by a return into the frame that it stands on: the deoptimizer
+                             makes frames so (src/deoptimizer/deoptimizer.cc) */
     bool states_tried;
     struct frame_states *states;
     uint32_t tag; /* the caller's */

@@ -41,10 +41,10 @@ def is_named_so(found, site):
     name = site.function
     if found == (name or ""):
         return True
-    if name is None or name == "eval":
-        return found == "" or all(re.fullmatch(r"[\w$#<>]+", part) for part in found.split("."))
-    return (name.startswith(("[", "get [", "set [")) or name == "computed1") and (
-        found == "" or found.endswith("<computed>"))
+    is_inferred = all(re.fullmatch(r"[\w$#<>]+", part) for part in found.split("."))
+    if name is None or name == "eval" or name == "computed1":
+        return found == "" or is_inferred
+    return name.startswith(("[", "get [", "set [")) and (found == "" or is_inferred)
 
 
 class Truth(Case):
@@ -70,9 +70,10 @@ class Truth(Case):
         truth = [site for site in map(Site._make, inside["frames"]) if of_v8_itself(site)]
         threads = [[frame for frame in thread["frames"] if frame["kind"] == JAVASCRIPT]
                    for thread in outside["threads"]]
-        threads = [frames for frames in threads if frames]
+        threads = [frames for frames in threads if any(frame["function"] == "stop"
+                                                       for frame in frames)]
         if len(threads) != 1:
-            yield f"{len(threads)} threads in JavaScript"
+            yield f"{len(threads)} threads are in stop"
             return
         frames = threads[0]
         if len(frames) != len(truth):

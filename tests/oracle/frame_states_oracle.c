@@ -280,6 +280,7 @@ static bool is_right(enum leaf_frame leaf, uint32_t where, const struct call *ca
         return register_value(registers, where) == call->value && registers->rbp == call->fp;
     case LEAF_BURIED:
         return registers->rbp == call->fp;
+    case LEAF_RESUMED: /* of no function that can be called */
     case LEAF_UNKNOWN:
         break;
     }

@@ -28,7 +28,7 @@ Error.stackTraceLimit = Infinity;
 
 function describe(error, sites) {
   return sites.map((site) => [
-    site.getFunctionName(), site.getFileName() ?? null, site.getLineNumber(),
+    site.getFunctionName(), site.getScriptNameOrSourceURL() ?? null, site.getLineNumber(),
     site.getColumnNumber(), site.getEnclosingLineNumber(), site.isAsync(),
   ]);
 }
@@ -517,8 +517,7 @@ async function main() {
   await runAll([0, 300, 4000, 30000]);
   process.on('SIGCONT', () => { cell[0]++; Atomics.notify(cell, 0); });
   new Worker(__filename, {workerData: cell}).on('message', (ofWorker) => {
-    console.log(JSON.stringify([...stacks, ...ofWorker]));
-    process.exit();
+    process.stdout.write(`${JSON.stringify([...stacks, ...ofWorker])}\n`, () => process.exit());
   });
 }
 
