@@ -42,12 +42,12 @@ enum {
     LIMIT_EXPRESSION_STEPS = 4096, /* operations of one DWARF expression */
     LIMIT_EXPRESSION_STACK = 64,
     LIMIT_DIE_DEPTH = 256,
-    LIMIT_LINE_FILES = 1 << 20,      /* files of one line table */
-    LIMIT_DWARF_UNITS = 1 << 20,     /* units of one file */
-    LIMIT_DWARF_REREADS = 16,        /* times that DWARF's tables may refer to the same bytes */
-    LIMIT_DIE_HOPS = 16,             /* DW_AT_abstract_origin and _specification in a row */
-    LIMIT_DWO_FILES = 1 << 16,       /* .dwo files opened for one module */
-    LIMIT_DEBUGDATA_BYTES = 1 << 27, /* .gnu_debugdata, inflated */
+    LIMIT_LINE_FILES = 1 << 20,       /* files of one line table */
+    LIMIT_DWARF_UNITS = 1 << 20,      /* units of one file */
+    LIMIT_DWARF_REREADS = 16,         /* times that DWARF's tables may refer to the same bytes */
+    LIMIT_DIE_HOPS = 16,              /* DW_AT_abstract_origin and _specification in a row */
+    LIMIT_DWO_FILES = 1 << 16,        /* .dwo files opened for one module */
+    LIMIT_DEBUGDATA_BYTES = 1 << 27,  /* .gnu_debugdata, inflated */
     LIMIT_FRAME_CODE_BYTES = 1 << 16, /* of one function whose frame is followed */
 
     /* Annotating. */
@@ -59,6 +59,7 @@ enum {
 
     /* Generated code: perf maps and jitdumps. */
     LIMIT_SCRIPT_LINES = 1 << 22,      /* of all scripts whose lines are kept */
+    LIMIT_SCRIPT_FUNCTIONS = 1 << 18,  /* looked through for one of them */
     LIMIT_SCRIPT_CHARACTERS = 1 << 29, /* of a script; V8 has no longer strings */
     LIMIT_GENERATED_BYTES = 1 << 30,   /* one function; runtimes name whole regions, too */
     LIMIT_CODE_LINES_BYTES = 1 << 20,  /* the line table of one function */

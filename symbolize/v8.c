@@ -28,8 +28,15 @@
 #include <time.h>
 
 enum {
+    RECENT_SCRIPTS = 8,
+    SEARCH_APART_NS = 20000000,
     HEADER_BYTES = 48, /* of a BytecodeArray: map, length, tables, frame and parameter size */
     LARGE_MODULE_BYTES = 1 << 24 /* V8 alone has 20 MB of code; symbols of less are not searched */
+};
+
+struct recent_script { /* of which a function was learnt */
+    uint64_t script;
+    uint64_t searched_ns; /* CLOCK_MONOTONIC, when something was looked for in vain */
 };
 
 struct v8 {
@@ -41,6 +48,8 @@ struct v8 {
     struct v8_cache cache;
     struct v8_builtins *builtins;
     frame_id nameless_builtin;
+    struct recent_script recent[RECENT_SCRIPTS]; /* a ring */
+    uint32_t last_recent;
     frame_id unknown;
     struct v8_names names;
 };
@@ -53,6 +62,13 @@ struct view {
     const struct stack_copy *stack;
     uint64_t base; /* address of stack->data[0] */
 };
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 struct module *v8_module(const struct space *space)
 {
@@ -260,6 +276,33 @@ static bool learn_from_feedback(struct view *view, size_t index, struct v8_bytec
     return false;
 }
 
+/*
+ * What has run once or twice has no feedback. But functions of its script were met, mostly, and the
+ * script knows all of its functions.
+ */
+static bool learn_from_script(struct v8 *v8, struct v8_bytecodes *bytecodes)
+{
+    uint64_t now_ns = clock_ns(), shared;
+    for (size_t i = 0; i < RECENT_SCRIPTS; i++) {
+        struct recent_script *recent = &v8->recent[(v8->last_recent - i) % RECENT_SCRIPTS];
+        if (!recent->script || now_ns - recent->searched_ns < SEARCH_APART_NS)
+            continue;
+        if (v8_script_find(&v8->heap, recent->script, bytecodes->array, &shared) &&
+            learn_from_shared(v8, bytecodes, shared))
+            return true;
+        recent->searched_ns = now_ns;
+    }
+    return false;
+}
+
+static void remember_script(struct v8 *v8, uint64_t script)
+{
+    for (size_t i = 0; i < RECENT_SCRIPTS; i++)
+        if (v8->recent[i].script == script)
+            return;
+    v8->recent[++v8->last_recent % RECENT_SCRIPTS] = (struct recent_script){.script = script};
+}
+
 /* By the function in the sample's frame; if that has moved, by what else there is of it. */
 static bool learn_function(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
 {
@@ -274,14 +317,7 @@ static bool learn_function(struct view *view, size_t index, struct v8_bytecodes 
         v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
         learn_from_function(v8, bytecodes, function))
         return true;
-    return learn_from_feedback(view, index, bytecodes);
-}
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return learn_from_feedback(view, index, bytecodes) || learn_from_script(v8, bytecodes);
 }
 
 /* The function of a BytecodeArray, learnt if need be; NULL: it can't be told. */
@@ -300,6 +336,8 @@ static struct v8_bytecodes *function_of_bytecodes(struct view *view, size_t inde
         v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array &&
         remote_read(&v8->heap.memory, entry->identity_address, entry->identity, HEADER_BYTES) &&
         learn_function(view, index, bytecodes);
+    if (entry->known)
+        remember_script(v8, bytecodes->function.script);
     return entry->known ? bytecodes : NULL;
 }
 

@@ -234,3 +234,37 @@ bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct s
     *ret_function = second;
     return true;
 }
+
+/* Script.shared_function_infos is a WeakFixedArray with a slot for each function literal. */
+bool v8_script_find(struct v8_heap *heap, uint64_t script, uint64_t bytecodes, uint64_t *ret_shared)
+{
+    enum { BATCH = 64, WEAK = 2 };
+    const struct v8_layout *layout = &heap->layout;
+    uint64_t list, length, shared[BATCH], data[BATCH];
+    if (v8_type(heap, script) != layout->script ||
+        !v8_field(heap, script, layout->script_functions, &list) ||
+        v8_type(heap, list) != layout->weak_fixed_array ||
+        !v8_field(heap, list, layout->fixed_array_length, &length) || !v8_is_smi(length) ||
+        v8_smi(length) < 0 || v8_smi(length) > LIMIT_SCRIPT_FUNCTIONS)
+        return false;
+    uint64_t at = list - V8_HEAP_OBJECT_TAG + layout->fixed_array_data;
+    for (uint32_t first = 0, all = (uint32_t)v8_smi(length); first < all; first += BATCH) {
+        uint32_t count = all - first < BATCH ? all - first : BATCH;
+        struct memory_read reads[BATCH];
+        if (!remote_read(&heap->memory, at + (uint64_t)first * 8, shared, (size_t)count * 8))
+            return false;
+        for (uint32_t i = 0; i < count; i++) {
+            shared[i] &= ~(uint64_t)WEAK;
+            uint64_t field = shared[i] - V8_HEAP_OBJECT_TAG + layout->shared_data;
+            reads[i] = (struct memory_read){.address = field, .into = &data[i], .size = 8};
+        }
+        remote_read_all(&heap->memory, reads, count);
+        for (uint32_t i = 0; i < count; i++) {
+            if (reads[i].done && data[i] == bytecodes) {
+                *ret_shared = shared[i];
+                return true;
+            }
+        }
+    }
+    return false;
+}

@@ -25,5 +25,11 @@ struct v8_function {
  */
 bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
                       uint64_t shared, struct v8_function *ret_function);
+/*
+ * Looks through all functions of a Script (tagged) for the one that has these bytecodes (tagged); a
+ * system call for every 64 of them. False if there is none.
+ */
+bool v8_script_find(struct v8_heap *heap, uint64_t script, uint64_t bytecodes,
+                    uint64_t *ret_shared);
 
 #endif

@@ -103,10 +103,10 @@ struct rule {
     .map_instance_type = 12, .fixed_array_length = 8, .fixed_array_data = 16, .string_length = 12, \
     .string_chars = 16, .resource_data = 8, .script_source = 8, .script_name = 16,                 \
     .script_line_offset = 24, .script_column_offset = 32, .script_line_ends = 56, .script_id = 64, \
-    .shared_data = 8, .bytecode_length = 8, .scope_info_data = 8, .scope_locals_slot = 2,          \
-    .code_kind_mask = 15, .builtin_kind = 2, .regexp_kind = 3, .wasm_kind = 4, .deopt_count = 1,   \
-    .frame_context = -8, .frame_function = -16, .frame_argc = -24, .frame_bytecode_array = -32,    \
-    .frame_bytecode_offset = -40
+    .script_functions = 88, .shared_data = 8, .bytecode_length = 8, .scope_info_data = 8,          \
+    .scope_locals_slot = 2, .code_kind_mask = 15, .builtin_kind = 2, .regexp_kind = 3,             \
+    .wasm_kind = 4, .deopt_count = 1, .frame_context = -8, .frame_function = -16,                  \
+    .frame_argc = -24, .frame_bytecode_array = -32, .frame_bytecode_offset = -40
 
 /*
  * With what has no name stand some constants that have one: if these are not as they were, neither

@@ -53,7 +53,7 @@ struct v8_layout {
         thin_actual, external_resource;
     uint16_t resource_data; /* in the resource of an external string (C++) */
     uint16_t script_source, script_name, script_line_offset, script_column_offset, script_line_ends,
-        script_id, script_source_url;
+        script_id, script_functions, script_source_url;
     uint16_t scope_info_data;  /* of slot 0 */
     uint8_t scope_first_vars;  /* slot of the first context local's name */
     uint8_t scope_locals_slot; /* slot of the number of context locals, a Smi */
