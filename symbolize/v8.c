@@ -29,6 +29,7 @@
 
 enum {
     RECENT_SCRIPTS = 8,
+    MISSING_CACHED = 64, /* a power of two */
     SEARCH_APART_NS = 20000000,
     HEADER_BYTES = 48, /* of a BytecodeArray: map, length, tables, frame and parameter size */
     LARGE_MODULE_BYTES = 1 << 24 /* V8 alone has 20 MB of code; symbols of less are not searched */
@@ -37,6 +38,10 @@ enum {
 struct recent_script { /* of which a function was learnt */
     uint64_t script;
     uint64_t searched_ns; /* CLOCK_MONOTONIC, when something was looked for in vain */
+};
+
+struct missing_code { /* a pc whose code was not found */
+    uint64_t pc, missed_ns;
 };
 
 struct v8 {
@@ -50,6 +55,7 @@ struct v8 {
     frame_id nameless_builtin;
     struct recent_script recent[RECENT_SCRIPTS]; /* a ring */
     uint32_t last_recent;
+    struct missing_code missing[MISSING_CACHED];
     frame_id unknown;
     struct v8_names names;
 };
@@ -328,16 +334,21 @@ static struct v8_bytecodes *function_of_bytecodes(struct view *view, size_t inde
     struct v8_entry *entry = &bytecodes->entry;
     if (entry->known)
         return bytecodes;
+    uint64_t now_ns = clock_ns();
+    if (v8_missed_lately(entry->missed_ns, now_ns))
+        return NULL;
     v8_cache_renew(&v8->cache, entry);
     entry->identity_address = array - V8_HEAP_OBJECT_TAG;
     entry->identity_size = HEADER_BYTES;
-    entry->proven_ns = clock_ns();
+    entry->proven_ns = now_ns;
     entry->known =
         v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array &&
         remote_read(&v8->heap.memory, entry->identity_address, entry->identity, HEADER_BYTES) &&
         learn_function(view, index, bytecodes);
     if (entry->known)
         remember_script(v8, bytecodes->function.script);
+    else
+        entry->missed_ns = now_ns;
     return entry->known ? bytecodes : NULL;
 }
 
@@ -457,6 +468,20 @@ static size_t names_of_optimised(struct view *view, size_t index,
                           ret_names);
 }
 
+static size_t names_of_compiled(struct view *view, size_t index, struct v8_compiled *compiled,
+                                struct v8_named ret_names[LIMIT_INLINE_DEPTH])
+{
+    uint64_t now_ns = clock_ns();
+    if (v8_missed_lately(compiled->entry.missed_ns, now_ns) ||
+        !v8_code_renew(&view->v8->heap, &compiled->code))
+        return 0;
+    size_t count = compiled->code.kind == V8_CODE_BASELINE
+                       ? names_of_baseline(view, index, compiled, ret_names)
+                       : names_of_optimised(view, index, compiled, ret_names);
+    compiled->entry.missed_ns = count ? 0 : now_ns;
+    return count;
+}
+
 static void append_compiled(struct view *view, size_t index, struct v8_run *run,
                             struct v8_compiled *compiled)
 {
@@ -467,10 +492,7 @@ static void append_compiled(struct view *view, size_t index, struct v8_run *run,
     const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
     if (!names) {
         struct v8_named made[LIMIT_INLINE_DEPTH];
-        count = !v8_code_renew(&v8->heap, &compiled->code) ? 0
-                : compiled->code.kind == V8_CODE_BASELINE
-                    ? names_of_baseline(view, index, compiled, made)
-                    : names_of_optimised(view, index, compiled, made);
+        count = names_of_compiled(view, index, compiled, made);
         if (!count) {
             append_frame(v8, run, v8->unknown);
             return;
@@ -488,14 +510,20 @@ static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
     struct v8_compiled *compiled = v8_cache_compiled(&v8->cache, pc);
     if (compiled && compiled->entry.known)
         return compiled;
-    if (!v8_code_find(&v8->heap, pc, &code))
+    struct missing_code *missing = &v8->missing[hash_mix(pc) & (MISSING_CACHED - 1)];
+    uint64_t now_ns = clock_ns();
+    if (missing->pc == pc && v8_missed_lately(missing->missed_ns, now_ns))
         return NULL;
+    if (!v8_code_find(&v8->heap, pc, &code)) {
+        *missing = (struct missing_code){pc, now_ns};
+        return NULL;
+    }
     compiled = v8_cache_add_compiled(&v8->cache, &code);
     struct v8_entry *entry = &compiled->entry;
     entry->identity_address = code.identity_address;
     entry->identity_size = code.identity_size;
     memcpy(entry->identity, code.identity, code.identity_size);
-    entry->proven_ns = clock_ns();
+    entry->proven_ns = now_ns;
     entry->known = true;
     return compiled;
 }

@@ -20,6 +20,7 @@ struct v8_entry {
     uint32_t serial;    /* never used twice: what is remembered by it goes stale by itself */
     bool known;         /* false: nothing could be learnt, or it is not true any more */
     uint64_t proven_ns; /* CLOCK_MONOTONIC, when its identity was last compared */
+    uint64_t missed_ns; /* when it was last tried to learn something of it in vain; 0: never */
     uint64_t identity_address;
     uint8_t identity[V8_CODE_IDENTITY];
     uint8_t identity_size;
@@ -65,6 +66,12 @@ struct v8_bytecodes *v8_cache_bytecodes(struct v8_cache *cache, uint64_t array);
 struct v8_compiled *v8_cache_compiled(const struct v8_cache *cache, uint64_t pc);
 /* Adds code in place of what it overlaps. */
 struct v8_compiled *v8_cache_add_compiled(struct v8_cache *cache, const struct v8_code *code);
+/* Whether it is too early to try again: what fails costs the most, and time is short then. */
+static inline bool v8_missed_lately(uint64_t missed_ns, uint64_t now_ns)
+{
+    enum { RETRY_NS = 20000000 };
+    return missed_ns && now_ns - missed_ns < RETRY_NS;
+}
 /* Once more of use for something else: what hangs on it is forgotten. */
 void v8_cache_renew(struct v8_cache *cache, struct v8_entry *entry);
 /* Frees entries when there are too many of them. Not while a stack is being named. */
