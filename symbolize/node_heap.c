@@ -1,11 +1,11 @@
 /*
  * V8's Heap holds a pointer to each of its spaces, whose classes are known by their vtables: so
  * they are found by looking for such pointers where the Heap lies in the isolate, all of which must
- * name the same Heap. What each space has committed and what its objects take are words of it. Two
- * things are not in them: the area that is being allocated from counts as used up to its top only,
- * and of the new space the full pages are counted, and the last up to the top.
+ * name the same Heap. What each space has committed and what its objects take are words of it; but
+ * of the new space, where it is the full pages, and the last up to the top of the area that is
+ * being allocated from.
  *
- * Reading it all is one system call, but the process runs on: what can't be true together (more
+ * Reading it all is two system calls, and the process runs on: what can't be true together (more
  * used than committed) is thrown away.
  */
 #include "symbolize/node_heap.h"
@@ -31,14 +31,14 @@ enum {
 struct node_heap_layout {
     int major, minor;
     uint16_t paged_area; /* bytes for objects in a page */
-    uint16_t paged_size; /* used, with the whole area that is allocated from */
+    uint16_t paged_size; /* used, without what is left of the area that is allocated from */
     uint16_t large_size, large_objects;
-    uint16_t semi_capacity;      /* of a half: its pages up to the one in use */
-    uint16_t area_pointer;       /* to {start, top, limit} of the space; 0: see the next two */
-    uint16_t new_area, old_area; /* in the isolate, where the spaces have none */
-    uint16_t external;           /* in the Heap */
-    uint32_t heap;               /* in the isolate, within some KiB */
-    uint32_t allocator;          /* in the isolate, within some KiB */
+    uint16_t semi_capacity; /* of a half: its pages up to the one in use */
+    uint16_t area_pointer;  /* of the new space, to {start, top, limit}; 0: see the next one */
+    uint16_t new_area;      /* in the isolate, where the space has none */
+    uint16_t external;      /* in the Heap */
+    uint32_t heap;          /* in the isolate, within some KiB */
+    uint32_t allocator;     /* in the isolate, within some KiB */
 };
 
 static const struct node_heap_layout layouts[] = {
@@ -72,7 +72,6 @@ static const struct node_heap_layout layouts[] = {
      .large_objects = 96,
      .semi_capacity = 80,
      .new_area = 0xc0,
-     .old_area = 0xd8,
      .external = 0x90,
      .heap = 0xdea0,
      .allocator = 0x10138},
@@ -84,7 +83,6 @@ static const struct node_heap_layout layouts[] = {
      .large_objects = 104,
      .semi_capacity = 88,
      .new_area = 0xc8,
-     .old_area = 0xe0,
      .external = 0x98,
      .heap = 0xeff0,
      .allocator = 0x11068},
@@ -94,13 +92,9 @@ struct area { /* V8's LinearAllocationArea */
     uint64_t start, top, limit;
 };
 
-struct space_image {
-    uint8_t bytes[SPACE_BYTES];
-    struct area area; /* that is allocated from; empty: none */
-};
-
 struct heap_image {
-    struct space_image spaces[NODE_SPACES];
+    uint8_t spaces[NODE_SPACES][SPACE_BYTES];
+    struct area area; /* of the new space; empty: none */
     uint8_t semi[2][SEMI_BYTES];
     uint64_t external;
     uint64_t allocator[ALLOCATOR_TOTAL / 8 + 1];
@@ -245,30 +239,14 @@ int node_heap_open(struct remote_memory *memory, const struct node_symbols *symb
     return 0;
 }
 
-/* Where the area that a space allocates from is described; 0: nowhere, and it has none. */
-static uint64_t area_address(const struct node_heap *heap, const struct node_space *space,
-                             const struct space_image *image)
-{
-    const struct node_heap_layout *layout = heap->layout;
-    if (layout->area_pointer) {
-        uint64_t address = word_at(image->bytes, layout->area_pointer);
-        bool has = space->kind == NODE_SPACE_NEW || space->kind == NODE_SPACE_PAGED;
-        return has && is_pointer(address) ? address : 0;
-    }
-    return space->kind == NODE_SPACE_NEW ? heap->isolate + layout->new_area
-           : space->old                  ? heap->isolate + layout->old_area
-                                         : 0;
-}
-
-/* All but the areas, whose addresses are among it in some versions. */
+/* All but the area, whose address is among it in some versions. */
 static bool read_spaces(struct node_heap *heap, struct heap_image *image)
 {
     struct memory_read reads[NODE_SPACES + 4];
     size_t count = 0;
     for (size_t i = 0; i < heap->space_count; i++)
-        reads[count++] = (struct memory_read){.address = heap->spaces[i].address,
-                                              .into = image->spaces[i].bytes,
-                                              .size = SPACE_BYTES};
+        reads[count++] = (struct memory_read){
+            .address = heap->spaces[i].address, .into = image->spaces[i], .size = SPACE_BYTES};
     for (size_t i = 0; i < 2; i++)
         reads[count++] = (struct memory_read){
             .address = heap->semi[i], .into = image->semi[i], .size = SEMI_BYTES};
@@ -281,19 +259,14 @@ static bool read_spaces(struct node_heap *heap, struct heap_image *image)
     return remote_read_all(heap->memory, reads, count) == count;
 }
 
-static bool read_areas(struct node_heap *heap, struct heap_image *image)
+static bool read_area(struct node_heap *heap, struct heap_image *image)
 {
-    struct memory_read reads[NODE_SPACES];
-    size_t count = 0;
-    for (size_t i = 0; i < heap->space_count; i++) {
-        struct space_image *space = &image->spaces[i];
-        uint64_t address = area_address(heap, &heap->spaces[i], space);
-        space->area = (struct area){0, 0, 0};
-        if (address)
-            reads[count++] = (struct memory_read){
-                .address = address, .into = &space->area, .size = sizeof space->area};
-    }
-    return remote_read_all(heap->memory, reads, count) == count;
+    uint64_t address = heap->isolate + heap->layout->new_area;
+    for (size_t i = 0; heap->layout->area_pointer && i < heap->space_count; i++)
+        if (heap->spaces[i].kind == NODE_SPACE_NEW)
+            address = word_at(image->spaces[i], heap->layout->area_pointer);
+    return is_pointer(address) &&
+           remote_read(heap->memory, address, &image->area, sizeof image->area);
 }
 
 static bool area_is_sound(const struct area *area)
@@ -325,31 +298,28 @@ static bool add_space_figures(const struct node_heap *heap, const struct heap_im
 {
     const struct node_heap_layout *layout = heap->layout;
     const struct node_space *space = &heap->spaces[index];
-    const struct space_image *read = &image->spaces[index];
-    const struct area *area = &read->area;
-    uint64_t committed = word_at(read->bytes, SPACE_COMMITTED), used, size;
-    if (word_at(read->bytes, 0) != space->vtable ||
-        word_at(read->bytes, SPACE_HEAP) != heap->heap || !area_is_sound(area))
+    const uint8_t *bytes = image->spaces[index];
+    uint64_t committed = word_at(bytes, SPACE_COMMITTED), used, size;
+    if (word_at(bytes, 0) != space->vtable || word_at(bytes, SPACE_HEAP) != heap->heap)
         return false;
     switch (space->kind) {
     case NODE_SPACE_NEW:
         committed = word_at(image->semi[0], SPACE_COMMITTED);
-        if (!used_of_new(image->semi[0], layout, area, page_area, &used) || used > committed)
+        if (!used_of_new(image->semi[0], layout, &image->area, page_area, &used))
             return false;
-        committed += word_at(image->semi[1], SPACE_COMMITTED);
+        size = used;
         break;
     case NODE_SPACE_PAGED:
-        used = word_at(read->bytes, layout->paged_size);
-        if (used > committed || area->limit - area->top > used)
-            return false;
-        used -= area->limit - area->top;
+        size = used = word_at(bytes, layout->paged_size);
         break;
     default:
-        used = word_at(read->bytes, layout->large_objects);
-        size = word_at(read->bytes, layout->large_size);
-        if (used > size || size > committed)
-            return false;
+        used = word_at(bytes, layout->large_objects);
+        size = word_at(bytes, layout->large_size);
     }
+    if (used > size || size > committed)
+        return false;
+    if (space->kind == NODE_SPACE_NEW)
+        committed += word_at(image->semi[1], SPACE_COMMITTED);
     figures->total += committed;
     figures->used += used;
     return committed <= HEAP_BYTES_MAX && !(committed % SYSTEM_PAGE);
@@ -359,7 +329,7 @@ static uint64_t area_of_pages(const struct node_heap *heap, const struct heap_im
 {
     for (size_t i = 0; i < heap->space_count; i++)
         if (heap->spaces[i].old)
-            return word_at(image->spaces[i].bytes, heap->layout->paged_area);
+            return word_at(image->spaces[i], heap->layout->paged_area);
     return 0;
 }
 
@@ -367,7 +337,7 @@ bool node_heap_read(struct node_heap *heap, struct node_heap_figures *ret_figure
 {
     struct heap_image image;
     struct node_heap_figures figures = {0};
-    if (!read_spaces(heap, &image) || !read_areas(heap, &image))
+    if (!read_spaces(heap, &image) || !read_area(heap, &image) || !area_is_sound(&image.area))
         return false;
     uint64_t page_area = area_of_pages(heap, &image);
     if (page_area < AREA_BYTES_MIN || page_area > PAGE_BYTES)

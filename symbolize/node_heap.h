@@ -47,7 +47,7 @@ struct node_heap_figures { /* bytes */
  */
 int node_heap_open(struct remote_memory *memory, const struct node_symbols *symbols,
                    uint64_t isolate, struct node_heap *ret_heap, struct error *err);
-/* In one system call; false if what was read does not fit together, as in a collection. */
+/* In two system calls; false if what was read does not fit together, as in a collection. */
 bool node_heap_read(struct node_heap *heap, struct node_heap_figures *ret_figures);
 
 /*

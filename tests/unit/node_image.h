@@ -85,7 +85,6 @@ enum {
     LARGE = BASE + 0x32000,
     READ_ONLY = BASE + 0x33000,
     NEW_AREA = BASE + 0x34000,
-    OLD_AREA = BASE + 0x34100,
     ALLOCATOR = BASE + 0x34200,
     VERSION = BASE + 0x34300,
     VTABLES = BASE + 0x35000,
@@ -127,10 +126,6 @@ static inline struct node_symbols put_heap(void)
     set64(NEW_AREA, 0x7000000 + 200000);
     set64(NEW_AREA + 8, 0x7000000 + 200000);
     set64(NEW_AREA + 16, 0x7000000 + PAGE);
-    set64(OLD + 80, OLD_AREA);
-    set64(OLD_AREA, 0x8000000 + 1000);
-    set64(OLD_AREA + 8, 0x8000000 + 1500);
-    set64(OLD_AREA + 16, 0x8000000 + 2000);
     set64(OLD + 128, 257720);
     set64(OLD + 152, 700000);
     set64(LARGE + 80, 2 * PAGE);
