@@ -1,17 +1,12 @@
-/*
- * One pass over .symtab, and one over .dynsym for what a stripped file has only there. The names
- * wanted are few and long: a symbol whose length is none of theirs is passed over at once.
- */
 #include "symbolize/node_symbols.h"
 
-#include "core/limits.h"
+#include "symbolize/symbol_search.h"
 
 #include <string.h>
 
-enum { VTABLE_HEAD = 16, LENGTHS = 64 }; /* an object points past its class's offset and type */
+enum { VTABLE_HEAD = 16 }; /* an object points past its class's offset and type */
 
-struct wanted {
-    const char *name;
+struct place {
     uint64_t address;
     bool found;
 };
@@ -73,35 +68,30 @@ static const struct {
     {"_ZTVN2v88internal16LargeObjectSpaceE", NODE_SPACE_OTHER},
 };
 
-static void find_in_table(struct elf_file *file, const char *table_name, const char *strings_name,
-                          struct wanted *wanted, const bool lengths[LENGTHS])
+static void take_place(void *context, size_t wanted, const struct symbol *symbol)
 {
-    struct elf_section table, strings;
-    if (!elf_file_section(file, table_name, &table) ||
-        !elf_file_section(file, strings_name, &strings))
-        return;
-    size_t count = table.size / sizeof(Elf64_Sym);
-    for (size_t i = 0; i < count && i < LIMIT_SYMBOLS; i++) {
-        Elf64_Sym symbol;
-        memcpy(&symbol, table.data + i * sizeof symbol, sizeof symbol);
-        if (symbol.st_shndx == SHN_UNDEF || !symbol.st_name || symbol.st_name >= strings.size)
-            continue;
-        const char *name = (const char *)strings.data + symbol.st_name;
-        size_t room = strings.size - symbol.st_name;
-        size_t length = strnlen(name, room < LENGTHS ? room : LENGTHS);
-        if (length >= LENGTHS || length == room || !lengths[length])
-            continue;
-        for (size_t j = 0; j < WANTED; j++)
-            if (!wanted[j].found && !strcmp(wanted[j].name, name)) {
-                wanted[j].address = symbol.st_value;
-                wanted[j].found = true;
-            }
-    }
+    struct place *places = context;
+    places[wanted] = (struct place){symbol->address, true};
 }
 
-static uint64_t address_of(const struct wanted *wanted, uint64_t bias, uint64_t head)
+/* The loop is the largest variable, and the functions of libuv that are wanted are short. */
+static void find_places(struct elf_file *file, struct place places[WANTED])
 {
-    return wanted->found ? wanted->address + bias + head : 0;
+    static const struct symbol_filter filters[] = {
+        {.types = SYMBOL_DATA, .smallest = 4, .largest = 1024},
+        {.types = SYMBOL_FUNCTIONS, .smallest = 1, .largest = 1024},
+    };
+    struct symbol_wanted wanted[WANTED];
+    for (size_t i = 0; i < WANTED; i++)
+        wanted[i] = (struct symbol_wanted){
+            .name = i < SPACES ? targets[i] : classes[i - SPACES].vtable,
+        };
+    symbol_search(file, &(struct symbol_query){filters, 2, wanted, WANTED}, take_place, places);
+}
+
+static uint64_t address_of(const struct place *place, uint64_t bias, uint64_t head)
+{
+    return place->found ? place->address + bias + head : 0;
 }
 
 static void find_data(const struct elf_file *file, uint64_t bias, struct node_symbols *symbols)
@@ -121,31 +111,24 @@ static void find_data(const struct elf_file *file, uint64_t bias, struct node_sy
 
 bool node_symbols_read(struct elf_file *file, uint64_t bias, struct node_symbols *ret_symbols)
 {
-    struct wanted wanted[WANTED] = {0};
-    bool lengths[LENGTHS] = {false};
-    for (size_t i = 0; i < WANTED; i++) {
-        wanted[i].name = i < SPACES ? targets[i] : classes[i - SPACES].vtable;
-        lengths[strlen(wanted[i].name)] = true;
-    }
-    find_in_table(file, ".symtab", ".strtab", wanted, lengths);
-    find_in_table(file, ".dynsym", ".dynstr", wanted, lengths);
-    elf_file_forget(file);
-    if (!wanted[UV_DEFAULT_LOOP].found || !wanted[PLATFORM].found)
+    struct place places[WANTED] = {0};
+    find_places(file, places);
+    if (!places[UV_DEFAULT_LOOP].found || !places[PLATFORM].found)
         return false;
     *ret_symbols = (struct node_symbols){
-        .default_loop = address_of(&wanted[DEFAULT_LOOP], bias, 0),
-        .loop_counts = wanted[METRICS_INFO].found,
-        .platform = address_of(&wanted[PLATFORM], bias, 0),
-        .platform_data_vtable = address_of(&wanted[PLATFORM_DATA], bias, VTABLE_HEAD),
-        .node_platform_vtable = address_of(&wanted[NODE_PLATFORM], bias, VTABLE_HEAD),
-        .allocator_vtable = address_of(&wanted[ALLOCATOR], bias, VTABLE_HEAD),
-        .semi_space_vtable = address_of(&wanted[SEMI_SPACE], bias, VTABLE_HEAD),
-        .major = address_of(&wanted[MAJOR], bias, 0),
-        .minor = address_of(&wanted[MINOR], bias, 0),
+        .default_loop = address_of(&places[DEFAULT_LOOP], bias, 0),
+        .loop_counts = places[METRICS_INFO].found,
+        .platform = address_of(&places[PLATFORM], bias, 0),
+        .platform_data_vtable = address_of(&places[PLATFORM_DATA], bias, VTABLE_HEAD),
+        .node_platform_vtable = address_of(&places[NODE_PLATFORM], bias, VTABLE_HEAD),
+        .allocator_vtable = address_of(&places[ALLOCATOR], bias, VTABLE_HEAD),
+        .semi_space_vtable = address_of(&places[SEMI_SPACE], bias, VTABLE_HEAD),
+        .major = address_of(&places[MAJOR], bias, 0),
+        .minor = address_of(&places[MINOR], bias, 0),
     };
     for (size_t i = 0; i < NODE_SPACE_CLASSES; i++)
         ret_symbols->spaces[i] = (struct node_space_class){
-            .vtable = address_of(&wanted[SPACES + i], bias, VTABLE_HEAD),
+            .vtable = address_of(&places[SPACES + i], bias, VTABLE_HEAD),
             .kind = classes[i].kind,
             .old = !strcmp(classes[i].vtable, "_ZTVN2v88internal8OldSpaceE"),
         };
