@@ -174,6 +174,7 @@ int session_open(struct session *session, const struct session_options *options,
         return -1;
     session->gc = session_gc_new(session);
     session_gc_step(session->gc, session, session->start_ns);
+    session->node = session_node_new();
     return 0;
 }
 
@@ -195,6 +196,12 @@ static void fill_meta(struct session *session)
     session->raw->quality.sampler = strings_intern(strings, session->sampler->name);
 }
 
+static void read_memory(struct session *session, bool last)
+{
+    memory_reader_read(session->memory, monotonic_ns() / 1000, last);
+    session_node_read(session->node, session);
+}
+
 int session_start(struct session *session, struct error *err)
 {
     if (session->held) {
@@ -209,9 +216,15 @@ int session_start(struct session *session, struct error *err)
     fill_meta(session);
     session_journal_begin(session);
     session->memory = memory_reader_new(&session->target, session->raw);
-    memory_reader_read(session->memory, monotonic_ns() / 1000, false);
+    read_memory(session, false);
     session->next_memory_ns = monotonic_ns() + (uint64_t)(session->options.memory_interval_s * 1e9);
     return 0;
+}
+
+static void exec_seen(struct session *session, pid_t pid)
+{
+    session_gc_exec(session->gc, pid);
+    session_node_exec(session->node, pid);
 }
 
 /* Everything that was recorded up to a time. */
@@ -221,7 +234,7 @@ static void drain(struct session *session, uint64_t until_ns)
     while (sampler_next(session->sampler, until_ns, &record)) {
         recorder_feed(session->recorder, &record);
         if (record.kind == RECORD_COMM && record.comm.exec)
-            session_gc_exec(session->gc, (pid_t)record.pid);
+            exec_seen(session, (pid_t)record.pid);
     }
     session_gc_step(session->gc, session, until_ns);
 }
@@ -234,9 +247,10 @@ bool session_step(struct session *session)
     /* What is newer may still be on its way into another CPU's ring. */
     drain(session, monotonic_ns() - (uint64_t)(patience_ms < 5 ? patience_ms : 5) * 1000000);
     bool alive = target_alive(&session->target);
+    session_node_step(session->node, session);
     read_cpu_time(session, false);
     if (alive && monotonic_ns() >= session->next_memory_ns) {
-        memory_reader_read(session->memory, monotonic_ns() / 1000, false);
+        read_memory(session, false);
         session->next_memory_ns += (uint64_t)(session->options.memory_interval_s * 1e9);
         if (session->next_memory_ns < monotonic_ns())
             session->next_memory_ns = monotonic_ns();
@@ -266,6 +280,13 @@ void session_measure(struct session *session)
     quality->profiler_rss_peak = (uint64_t)usage.ru_maxrss * 1024;
 }
 
+static void append_note(char *note, size_t size, const char *more)
+{
+    size_t length = strlen(note);
+    if (*more)
+        snprintf(note + length, size - length, "%s%s", length ? "; " : "", more);
+}
+
 static void fill_note(struct session *session)
 {
     struct profile *raw = session->raw;
@@ -277,13 +298,11 @@ static void fill_note(struct session *session)
                  "no kernel frames, and %.2f s of kernel time not sampled: "
                  "kernel.perf_event_paranoid is above 1 and CAP_PERFMON is missing",
                  session->last_system_s - session->first_system_s);
-    size_t length = strlen(note);
-    if (length + 2 < sizeof note) {
-        size_t separator = length ? 2 : 0;
-        session_gc_note(session->gc, note + length + separator, sizeof note - length - separator);
-        if (separator && note[length + separator])
-            memcpy(note + length, "; ", separator);
-    }
+    char more[512];
+    session_gc_note(session->gc, more, sizeof more);
+    append_note(note, sizeof note, more);
+    session_node_note(session->node, more, sizeof more);
+    append_note(note, sizeof note, more);
     if (session->full.code)
         snprintf(note, sizeof note, "ended early: %s", session->full.text);
     raw->quality.note = strings_intern(&raw->strings, note);
@@ -291,7 +310,7 @@ static void fill_note(struct session *session)
 
 int session_finish(struct session *session, struct error *err)
 {
-    memory_reader_read(session->memory, monotonic_ns() / 1000, true);
+    read_memory(session, true);
     sampler_disable(session->sampler);
     drain(session, monotonic_ns());
     session_gc_finish(session->gc, session);
@@ -300,6 +319,7 @@ int session_finish(struct session *session, struct error *err)
     session->accounted_ns = accounted_ns(session);
     recorder_settle(session->recorder, sampler_running_ns(session->sampler), session->accounted_ns);
     session->last_ticks += recorder_ticks(session->recorder) - ticks;
+    session_node_finish(session->node, session);
     session_measure(session);
     fill_note(session);
     sampler_free(session->sampler);
@@ -318,6 +338,7 @@ void session_release(struct session *session)
         launch_abort(&session->launch);
     memory_reader_free(session->memory);
     session_gc_free(session->gc);
+    session_node_free(session->node);
     recorder_free(session->recorder);
     sampler_free(session->sampler);
     profile_free(session->raw);

@@ -9,6 +9,7 @@
 
 #include "cmd/finish.h"
 #include "cmd/session_gc.h"
+#include "cmd/session_node.h"
 #include "core/journal.h"
 #include "core/memory.h"
 #include "core/sampler.h"
@@ -63,6 +64,7 @@ struct session {
     struct recorder *recorder;
     struct memory_reader *memory;
     struct session_gc *gc;
+    struct session_node *node;
     uint64_t start_ns, next_memory_ns, next_account_ns, next_flush_ns;
     /* The target's CPU time at the start, and with the ticks of the same moment at the last look.
      */

@@ -20,6 +20,10 @@ enum {
     LIMIT_SEGMENTS = 1 << 18,        /* executable mappings of one process */
     LIMIT_MODULES = 1 << 16,         /* distinct files mapped during one recording */
 
+    /* Node.js's threads and their event loops. */
+    LIMIT_ISOLATES = 64,          /* JavaScript threads of a process that are looked at */
+    LIMIT_LOOP_HANDLES = 1 << 17, /* handles of one event loop */
+
     /* The model. */
     LIMIT_NODES = 1 << 26,         /* nodes of a call tree */
     LIMIT_FRAMES = 1 << 26,        /* distinct frames of a profile */

@@ -125,6 +125,7 @@ struct series {
 
 /* The kind of events that are pauses of a garbage collector. */
 #define EVENT_GC "gc"
+#define EVENT_LOOP_BLOCK "event loop block" /* it did not come back to its wait */
 
 struct profile_event {
     uint64_t time_us;

@@ -2,6 +2,7 @@
 
 #include "output/json.h"
 #include "output/report_gc.h"
+#include "output/report_loop.h"
 #include "output/rows.h"
 #include "output/summary.h"
 
@@ -245,6 +246,7 @@ void report_json(struct output_file *file, const struct profile *profile,
     write_threads(file, profile);
     write_memory(file, profile);
     write_events(file, profile);
+    report_loop_json(file, profile);
     write_quality(file, profile);
     output_text(file, "}\n");
 }

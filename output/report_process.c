@@ -2,6 +2,7 @@
 
 #include "output/escape.h"
 #include "output/report_gc.h"
+#include "output/report_loop.h"
 #include "output/summary.h"
 
 #include <inttypes.h>
@@ -90,7 +91,8 @@ static void write_readings(struct output_file *file, const struct profile *profi
         const struct series *series = &profile->series.items[i];
         const char *name = profile_string(profile, series->name);
         const char *unit = profile_string(profile, series->unit);
-        if (!series->points.count || !strncmp(name, SERIES_BREAKDOWN, strlen(SERIES_BREAKDOWN)))
+        if (!series->points.count || report_is_loop_series(name) ||
+            !strncmp(name, SERIES_BREAKDOWN, strlen(SERIES_BREAKDOWN)))
             continue;
         if (!any) {
             report_heading(file, options, "Memory");
@@ -167,7 +169,8 @@ static void write_events(struct output_file *file, const struct profile *profile
     bool any = false;
     for (size_t i = 0; i < events.count; i++) {
         const struct event_summary *event = &events.items[i];
-        if (!strcmp(profile_string(profile, event->kind), EVENT_GC))
+        const char *kind = profile_string(profile, event->kind);
+        if (!strcmp(kind, EVENT_GC) || !strcmp(kind, EVENT_LOOP_BLOCK))
             continue;
         if (!any) {
             report_heading(file, options, "Events");
@@ -254,6 +257,7 @@ void report_process(struct output_file *file, const struct rows *rows,
     write_threads(file, rows, options);
     write_readings(file, rows->profile, options);
     write_breakdown(file, rows->profile, options);
+    report_loop(file, rows->profile, options);
     report_gc(file, rows->profile, options);
     write_events(file, rows->profile, options);
     write_quality(file, rows->profile, options);
