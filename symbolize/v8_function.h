@@ -1,9 +1,10 @@
 /*
  * v8_function.h - what a SharedFunctionInfo tells: a function's name, script and positions.
  *
- * Names are as V8's own profiler writes them: the function's own, or the one that was inferred for
- * it
- * ("module.exports.run"), or none.
+ * Names are as in V8's stack traces and its own profiler: the function's own, or the one that was
+ * inferred for it ("module.exports.run"), or none. Only for what sets up a class's fields these two
+ * differ, from V8 12 on: it is "<instance_members_initializer>" as in the stack traces, which the
+ * profiler gives the name of the class. Positions are those of the first parenthesis.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_FUNCTION_H
 #define MEMPROF_SYMBOLIZE_V8_FUNCTION_H

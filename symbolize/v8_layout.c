@@ -2,8 +2,11 @@
  * v8_layout.c - constants by name, and a row for each version of what has no name.
  *
  * Names are compared up to the type suffix ("v8dbg_class_JSFunction__shared__" and whatever
- * follows). All symbols are walked once; the few hundred of V8's are compared with the table one by
- * one, which costs less than hashing all the others would.
+ * follows), in one walk over the symbols.
+ *
+ * A rule is chosen by version but believed by its constants: what the executable tells has to agree
+ * with what the rule says of the same. So a version later than all of these is read by the latest
+ * rule as long as nothing is seen to have moved, and a build of another kind is refused.
  */
 #include "symbolize/v8_layout.h"
 

@@ -11,7 +11,8 @@
 
 enum {
     CHUNK_BYTES = 1 << 14,
-    PARTS_MAX = 1 << 16 /* of one string: more is no text that names or scripts are made of */
+    PARTS_MAX = 1 << 16, /* of one string: more is no text that names or scripts are made of */
+    PARTS_LEAST = 64
 };
 
 struct part { /* characters [from, from + count) of a string */
@@ -138,12 +139,14 @@ bool v8_string_walk(struct v8_heap *heap, uint64_t object, uint64_t limit, v8_ch
 {
     struct walk walk = {.heap = heap, .visit = visit, .context = context};
     uint32_t length;
+    /* Of so many characters; a part is a character or more, one of two halves, or a detour. */
+    uint64_t parts = limit < PARTS_MAX / 4 ? PARTS_LEAST + 4 * limit : PARTS_MAX;
     bool fine = v8_string_length(heap, object, &length);
     if (fine)
         push(&walk, object, 0, length < limit ? length : limit);
     for (size_t i = 0; fine && walk.parts.count && !walk.ended; i++) {
         struct part part = walk.parts.items[--walk.parts.count];
-        fine = i < PARTS_MAX && visit_part(&walk, &part);
+        fine = i < parts && visit_part(&walk, &part);
     }
     vec_release(&walk.parts);
     return fine;
