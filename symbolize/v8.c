@@ -175,7 +175,8 @@ static bool frame_word(struct view *view, size_t index, int offset, uint64_t *re
 {
     uint64_t fp = view->frames[index].fp;
     uint64_t at = fp + (uint64_t)(int64_t)offset - view->base;
-    if (!fp || fp % 8)
+    /* Below sp is what an earlier call left there: the frame is not complete yet. */
+    if (!fp || fp % 8 || fp + (uint64_t)(int64_t)offset < view->frames[index].sp)
         return false;
     if (view->stack->size >= 8 && at <= view->stack->size - 8) {
         memcpy(ret_word, view->stack->data + at, sizeof *ret_word);
