@@ -415,14 +415,28 @@ static uint32_t key_of(const struct v8_compiled *compiled, uint64_t pc, bool cal
     return (uint32_t)(pc - compiled->code.start) << 1 | call;
 }
 
+/*
+ * Baseline code keeps its BytecodeArray in the place of deoptimisation data, or the
+ * InterpreterData that has it first. Not by the frame: until that is complete it is the caller's.
+ */
+static uint64_t bytecodes_of_baseline(struct v8_heap *heap, const struct v8_code *code)
+{
+    uint64_t word = code->deoptimization, first;
+    if (v8_type(heap, word) == heap->layout.bytecode_array)
+        return word;
+    return v8_is_object(word) && v8_field(heap, word, 8, &first) &&
+                   v8_type(heap, first) == heap->layout.bytecode_array
+               ? first
+               : 0;
+}
+
 /* Baseline code is one function's: its places are known by the code. */
 static size_t names_of_baseline(struct view *view, size_t index, const struct v8_compiled *compiled,
                                 struct v8_named *ret_name)
 {
     struct v8 *v8 = view->v8;
-    uint64_t array;
-    struct v8_bytecodes *bytecodes =
-        bytecodes_of_frame(view, index, &array) ? function_of_bytecodes(view, index, array) : NULL;
+    uint64_t array = bytecodes_of_baseline(&v8->heap, &compiled->code);
+    struct v8_bytecodes *bytecodes = array ? function_of_bytecodes(view, index, array) : NULL;
     if (!bytecodes)
         return 0;
     int32_t offset = v8_baseline_offset(&v8->heap, &compiled->code, array, view->frames[index].pc);

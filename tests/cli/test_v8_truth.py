@@ -117,10 +117,6 @@ class Truth(Case):
         def check(node):
             self.check(node, ["--no-opt"], ["~", "^"], "0,400")
             self.check(node, ["--always-sparkplug"], ["^"], "0,4000")
-            if harness.node_major(node) >= 22:
-                self.check(node, ["--maglev"], ["~", "+", "*", "inlined"], "1000,20000")
-                self.check(node, ["--maglev", "--max-optimized-bytecode-size=0"], ["+", "inlined"],
-                           "8000")
         harness.for_each_node(self, check)
 
 
@@ -177,8 +173,9 @@ class PerfMap(Case):
         for difference, frames in examples.items():
             for frame in frames[:5] if difference else []:
                 print(f"  {difference}: {frame}")
-        self.assertGreater(total, 10000)
+        self.assertGreater(total, 5000)
         self.assertGreaterEqual(found["equal"], 0.995 * total)
+        self.assertFalse(found["another function"], examples.get("another function"))
 
     def test_mixed(self):
         harness.for_each_node(self, lambda node: self.check(
