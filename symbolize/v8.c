@@ -248,9 +248,23 @@ static bool learn_from_shared(struct v8 *v8, struct v8_bytecodes *bytecodes, uin
            v8_function_read(heap, v8->scripts, &v8->profile->strings, shared, &bytecodes->function);
 }
 
+/*
+ * Where an object is now that the collector moves it: the old one has its new address, without a
+ * tag, in place of its map (src/objects/objects.h, MapWord).
+ */
+static uint64_t follow_move(struct v8_heap *heap, uint64_t object)
+{
+    uint64_t word;
+    return v8_is_object(object) && v8_field(heap, object, 0, &word) &&
+                   !(word & V8_TAG_MASK) && v8_is_object(word + V8_HEAP_OBJECT_TAG)
+               ? word + V8_HEAP_OBJECT_TAG
+               : object;
+}
+
 static bool learn_from_function(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t function)
 {
     uint64_t shared;
+    function = follow_move(&v8->heap, function);
     return is_js_function(&v8->heap, function) &&
            v8_field(&v8->heap, function, v8->heap.layout.function_shared, &shared) &&
            learn_from_shared(v8, bytecodes, shared);
