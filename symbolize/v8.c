@@ -181,7 +181,8 @@ static bool frame_word(struct view *view, size_t index, int offset, uint64_t *re
 {
     uint64_t fp = view->frames[index].fp;
     uint64_t at = fp + (uint64_t)(int64_t)offset - view->base;
-    if (!fp || fp % 8)
+    /* Below sp is what an earlier call left there: the frame is not complete yet. */
+    if (!fp || fp % 8 || fp + (uint64_t)(int64_t)offset < view->frames[index].sp)
         return false;
     if (view->stack->size >= 8 && at <= view->stack->size - 8) {
         memcpy(ret_word, view->stack->data + at, sizeof *ret_word);
@@ -253,9 +254,23 @@ static bool learn_from_shared(struct v8 *v8, struct v8_bytecodes *bytecodes, uin
            v8_function_read(heap, v8->scripts, &v8->profile->strings, shared, &bytecodes->function);
 }
 
+/*
+ * Where an object is now that the collector moves it: the old one has its new address, without a
+ * tag, in place of its map (src/objects/objects.h, MapWord).
+ */
+static uint64_t follow_move(struct v8_heap *heap, uint64_t object)
+{
+    uint64_t word;
+    return v8_is_object(object) && v8_field(heap, object, 0, &word) &&
+                   !(word & V8_TAG_MASK) && v8_is_object(word + V8_HEAP_OBJECT_TAG)
+               ? word + V8_HEAP_OBJECT_TAG
+               : object;
+}
+
 static bool learn_from_function(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t function)
 {
     uint64_t shared;
+    function = follow_move(&v8->heap, function);
     return is_js_function(&v8->heap, function) &&
            v8_field(&v8->heap, function, v8->heap.layout.function_shared, &shared) &&
            learn_from_shared(v8, bytecodes, shared);
@@ -425,14 +440,28 @@ static uint32_t key_of(const struct v8_compiled *compiled, uint64_t pc, bool cal
     return (uint32_t)(pc - compiled->code.start) << 1 | call;
 }
 
+/*
+ * Baseline code keeps its BytecodeArray in the place of deoptimisation data, or the
+ * InterpreterData that has it first. Not by the frame: until that is complete it is the caller's.
+ */
+static uint64_t bytecodes_of_baseline(struct v8_heap *heap, const struct v8_code *code)
+{
+    uint64_t word = code->deoptimization, first;
+    if (v8_type(heap, word) == heap->layout.bytecode_array)
+        return word;
+    return v8_is_object(word) && v8_field(heap, word, 8, &first) &&
+                   v8_type(heap, first) == heap->layout.bytecode_array
+               ? first
+               : 0;
+}
+
 /* Baseline code is one function's: its places are known by the code. */
 static size_t names_of_baseline(struct view *view, size_t index, const struct v8_compiled *compiled,
                                 struct v8_named *ret_name)
 {
     struct v8 *v8 = view->v8;
-    uint64_t array;
-    struct v8_bytecodes *bytecodes =
-        bytecodes_of_frame(view, index, &array) ? function_of_bytecodes(view, index, array) : NULL;
+    uint64_t array = bytecodes_of_baseline(&v8->heap, &compiled->code);
+    struct v8_bytecodes *bytecodes = array ? function_of_bytecodes(view, index, array) : NULL;
     if (!bytecodes)
         return 0;
     int32_t offset = v8_baseline_offset(&v8->heap, &compiled->code, array, view->frames[index].pc);

@@ -39,9 +39,10 @@ class Node(Case):
               f"{100 * named / total:.3f} % named")
         self.assertGreater(total, 2000, frames.most_common(9))
         self.assertGreater(named, least * total, frames.most_common(9))
+        # Its own account is of samples, some of which stand for more than one tick.
         quality = profile.quality
-        self.assertEqual(quality["jsFrames"], total)
-        self.assertEqual(quality["jsNamed"], named)
+        self.assertAlmostEqual(quality["jsFrames"] / total, 1, delta=0.05)
+        self.assertAlmostEqual(quality["jsNamed"] / quality["jsFrames"], named / total, delta=0.02)
 
     def test_http_server(self):
         """Under the load of ten connections."""
@@ -82,38 +83,41 @@ class Node(Case):
                 self.assertGreater(totals[name], 20, totals.most_common(20))
         harness.for_each_node(self, check)
 
+    def caller_in(self, profile, node, index):
+        """The next function outwards that has a name; odd ones call by a function without one."""
+        while (node := profile.parents[node]) in profile.parents:
+            if profile.kinds[node] == KIND_JAVASCRIPT and (index % 2 or profile.names[node]):
+                return profile.names[node]
+        return ""
+
     def check_generations(self, profile):
         """churn.js: each function's caller, file and line are in its name. Returns how many
-        frames were right."""
-        frames = {item["id"]: item["callFrame"] for item in profile.nodes}
-        lines = {item["id"]: item.get("positionTicks", []) for item in profile.nodes}
-        checked, wrong = 0, []
-        for node, hits in profile.hits.items():
+        frames were right, and how many innermost ones lack their caller."""
+        items = {item["id"]: item for item in profile.nodes}
+        checked, without_caller, wrong = 0, 0, []
+        for leaf, hits in profile.hits.items():
+            node = leaf
             while node in profile.parents:
-                name, frame = profile.names[node], frames[node]
-                match = GENERATED.fullmatch(name)
+                match = GENERATED.fullmatch(profile.names[node])
                 if match:
                     generation, index, line = map(int, match.groups())
-                    checked += hits
-                    if frame["lineNumber"] + 1 != line or (
-                            frame["url"] != f"generation-{generation}.js"):
-                        wrong.append((name, frame))
-                    if any(not line <= row["line"] <= line + 2 for row in lines[node]):
-                        wrong.append((name, lines[node]))
-                    caller = profile.parents[node]
-                    skipped = []
-                    while caller in profile.parents and (
-                            profile.kinds[caller] != KIND_JAVASCRIPT or
-                            (index % 2 == 0 and index and not profile.names[caller])):
-                        skipped.append(profile.names[caller])
-                        caller = profile.parents[caller]
+                    frame = items[node]["callFrame"]
+                    lines = [row["line"] for row in items[node].get("positionTicks", [])]
+                    caller = self.caller_in(profile, node, index)
                     expected = (f"g{generation}_{index - 1}_{3 * index - 2}" if index else
                                 "runGeneration")
-                    if profile.names.get(caller) not in (expected, UNKNOWN):
-                        wrong.append((name, skipped, profile.names.get(caller)))
+                    checked += hits
+                    if frame["lineNumber"] + 1 != line or (
+                            frame["url"] != f"generation-{generation}.js") or (
+                            not all(line <= at <= line + 2 for at in lines)):
+                        wrong.append((frame, lines))
+                    elif caller not in (expected, UNKNOWN) and node == leaf:
+                        without_caller += hits
+                    elif caller not in (expected, UNKNOWN):
+                        wrong.append((profile.names[node], caller))
                 node = profile.parents[node]
         self.assertFalse(wrong, f"{len(wrong)} are wrong: {wrong[:20]}")
-        return checked
+        return checked, without_caller
 
     def test_fast_allocation(self):
         """The collector moves what is read all the time, and new code takes the place of old."""
@@ -124,7 +128,8 @@ class Node(Case):
                 profile = self.attach(target, "-d", "3", "-F", "999")
                 self.assert_alive(target)
                 self.end(target)
-                checked = self.check_generations(profile)
+                checked, without_caller = self.check_generations(profile)
+                self.assertLessEqual(without_caller, 0.002 * checked)
                 self.check_named(profile, f"fast allocation, {node} {' '.join(flags)}: "
                                           f"{checked} checked")
                 self.assertGreater(checked, 10000)
