@@ -332,7 +332,8 @@ static size_t walk_frames(struct unwinder *unwinder, const struct space *space, 
             break;
         }
         const struct pc_entry *entry = pc_cache_find(&unwinder->cache, space, exact ? pc : pc - 1);
-        bool called = !by_frame_pointer || !entry->segment || is_plausible_caller(entry->segment, pc);
+        bool called =
+            !by_frame_pointer || !entry->segment || is_plausible_caller(entry->segment, pc);
         if (!called && is_resumed(unwinder, space, pc)) {
             entry = pc_cache_find(&unwinder->cache, space, pc);
             called = exact = true;

@@ -261,8 +261,8 @@ static bool learn_from_shared(struct v8 *v8, struct v8_bytecodes *bytecodes, uin
 static uint64_t follow_move(struct v8_heap *heap, uint64_t object)
 {
     uint64_t word;
-    return v8_is_object(object) && v8_field(heap, object, 0, &word) &&
-                   !(word & V8_TAG_MASK) && v8_is_object(word + V8_HEAP_OBJECT_TAG)
+    return v8_is_object(object) && v8_field(heap, object, 0, &word) && !(word & V8_TAG_MASK) &&
+                   v8_is_object(word + V8_HEAP_OBJECT_TAG)
                ? word + V8_HEAP_OBJECT_TAG
                : object;
 }

@@ -33,13 +33,13 @@ static void take_symbol(void *context, size_t wanted, const struct symbol *symbo
     bool enters = begins_with(name, "InterpreterEnterAt") ||
                   begins_with(name, "BaselineOrInterpreterEnterAt");
     bool interpreter = handler || enters || !strcmp(name, "InterpreterEntryTrampoline");
-    vec_append(&builtins->items, ((struct v8_builtin){.start = symbol->address,
-                                                      .size = symbol->size,
-                                                      .name = symbol->name,
-                                                      .is_handler = handler,
-                                                      .is_resumed =
-                                                          enters || begins_with(name, "ContinueTo"),
-                                                      .is_interpreter = interpreter}));
+    vec_append(&builtins->items,
+               ((struct v8_builtin){.start = symbol->address,
+                                    .size = symbol->size,
+                                    .name = symbol->name,
+                                    .is_handler = handler,
+                                    .is_resumed = enters || begins_with(name, "ContinueTo"),
+                                    .is_interpreter = interpreter}));
 }
 
 static int compare(const void *left, const void *right)

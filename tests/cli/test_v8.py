@@ -96,7 +96,7 @@ class Node(Case):
         items = {item["id"]: item for item in profile.nodes}
         checked, without_caller, wrong = 0, 0, []
         for leaf, hits in profile.hits.items():
-            node = leaf
+            node, innermost = leaf, True
             while node in profile.parents:
                 match = GENERATED.fullmatch(profile.names[node])
                 if match:
@@ -111,10 +111,11 @@ class Node(Case):
                             frame["url"] != f"generation-{generation}.js") or (
                             not all(line <= at <= line + 2 for at in lines)):
                         wrong.append((frame, lines))
-                    elif caller not in (expected, UNKNOWN) and node == leaf:
+                    elif caller not in (expected, UNKNOWN) and innermost:
                         without_caller += hits
                     elif caller not in (expected, UNKNOWN):
                         wrong.append((profile.names[node], caller))
+                innermost &= profile.kinds[node] != KIND_JAVASCRIPT
                 node = profile.parents[node]
         self.assertFalse(wrong, f"{len(wrong)} are wrong: {wrong[:20]}")
         return checked, without_caller

@@ -150,8 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *elf = take_block(&input, &elf_bytes);
     struct modules *modules = modules_new();
     struct module *module = xcalloc(1, sizeof *module);
-    *module = (struct module){.path = xstrdup("node"), .kind = MODULE_FILE, .index = 1,
-                              .jitdump_fd = -1};
+    *module =
+        (struct module){.path = xstrdup("node"), .kind = MODULE_FILE, .index = 1, .jitdump_fd = -1};
     vec_append(&modules->items, module);
     if (!elf_file_open_memory(elf, elf_bytes, "node", &module->elf, NULL))
         name_stack(module, &input);

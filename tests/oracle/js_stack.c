@@ -14,9 +14,9 @@
  * Writes a line of JSON for each stop: {"threads": [{"tid", "end", "frames": […]}]}, innermost
  * frame first. A frame has its address and what it is (kind); of V8's also the function, its file,
  * the line and column of its definition, the line in it (call_line), the mark of its tier and
- * whether it is inlined; "map" is what /tmp/perf-PID.map has at the address. -t adds nanoseconds and
- * reads of memory, as the stack came and once more when all of it was known. It judges nothing: the
- * tests compare. The exit status is the command's, 77 if ptrace is not permitted.
+ * whether it is inlined; "map" is what /tmp/perf-PID.map has at the address. -t adds nanoseconds
+ * and reads of memory, as the stack came and once more when all of it was known. It judges nothing:
+ * the tests compare. The exit status is the command's, 77 if ptrace is not permitted.
  */
 #include "core/alloc.h"
 #include "output/json.h"
@@ -130,11 +130,12 @@ static void write_string(const char *key, const char *text)
 static void write_named(const struct v8_named *named, bool inlined)
 {
     static const char *const kinds[] = {
-        [FRAME_UNKNOWN] = "unknown", [FRAME_JAVASCRIPT] = "javascript", [FRAME_NATIVE] = "native",
-        [FRAME_KERNEL] = "kernel",   [FRAME_GC] = "gc",                 [FRAME_RUNTIME] = "runtime",
+        [FRAME_UNKNOWN] = "unknown", [FRAME_JAVASCRIPT] = "javascript",
+        [FRAME_NATIVE] = "native",   [FRAME_KERNEL] = "kernel",
+        [FRAME_GC] = "gc",           [FRAME_RUNTIME] = "runtime",
     };
     static const char *const tiers[] = {
-        [TIER_NONE] = "",   [TIER_INTERPRETED] = "~", [TIER_BASELINE] = "^",
+        [TIER_NONE] = "",    [TIER_INTERPRETED] = "~", [TIER_BASELINE] = "^",
         [TIER_MAGLEV] = "+", [TIER_OPTIMIZED] = "*",
     };
     const struct frame *frame = &profile->frames.items[named->frame];
@@ -375,14 +376,29 @@ static void parse_options(int argc, char **argv)
     for (int option; (option = getopt(argc, argv, "+o:n:i:td:e:a:")) >= 0;) {
         unsigned number = optarg ? (unsigned)strtoul(optarg, NULL, 10) : 0;
         switch (option) {
-        case 'o': options.output = optarg; break;
-        case 'n': options.stops = number; break;
-        case 'i': options.interval_us = number; break;
-        case 't': options.timed = true; break;
-        case 'd': options.seed = optarg; break;
-        case 'e': options.elf = optarg; break;
-        case 'a': options.seed_stop = number; break;
-        default: exit(2);
+        case 'o':
+            options.output = optarg;
+            break;
+        case 'n':
+            options.stops = number;
+            break;
+        case 'i':
+            options.interval_us = number;
+            break;
+        case 't':
+            options.timed = true;
+            break;
+        case 'd':
+            options.seed = optarg;
+            break;
+        case 'e':
+            options.elf = optarg;
+            break;
+        case 'a':
+            options.seed_stop = number;
+            break;
+        default:
+            exit(2);
         }
     }
     options.command = argv + optind;
