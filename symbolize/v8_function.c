@@ -217,6 +217,19 @@ static bool read_once(struct v8_heap *heap, struct v8_scripts *scripts, struct s
     return true;
 }
 
+/* By blocks, which hold for one reading. */
+static bool read_at_once(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
+                         uint64_t shared, struct v8_function *ret_function)
+{
+    struct v8_blocks blocks;
+    memset(blocks.addresses, 0, sizeof blocks.addresses);
+    blocks.next = 0;
+    heap->blocks = &blocks;
+    bool fine = read_once(heap, scripts, strings, shared, ret_function);
+    heap->blocks = NULL;
+    return fine;
+}
+
 /*
  * Twice, for what is read may move in between: then its old place is overwritten, but what leads to
  * it is not the same any more.
@@ -225,8 +238,8 @@ bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct s
                       uint64_t shared, struct v8_function *ret_function)
 {
     struct v8_function first, second;
-    if (!read_once(heap, scripts, strings, shared, &first) ||
-        !read_once(heap, scripts, strings, shared, &second) || first.name != second.name ||
+    if (!read_at_once(heap, scripts, strings, shared, &first) ||
+        !read_at_once(heap, scripts, strings, shared, &second) || first.name != second.name ||
         first.file != second.file || first.script != second.script ||
         first.script_id != second.script_id || first.line != second.line ||
         first.column != second.column)

@@ -13,9 +13,20 @@
 
 enum { V8_NO_TYPE = 0xffff }; /* no instance type */
 
+enum { V8_BLOCK_BYTES = 512, V8_BLOCKS = 32 }; /* a block lies within a page */
+
+/* Memory that was read a moment ago. A zeroed one is empty. */
+struct v8_blocks {
+    uint64_t addresses[V8_BLOCKS]; /* 0: none */
+    size_t next;                   /* to be replaced */
+    uint8_t bytes[V8_BLOCKS][V8_BLOCK_BYTES];
+};
+
 struct v8_heap {
     struct v8_layout layout;
     struct remote_memory memory;
+    struct v8_blocks *blocks; /* if not NULL, of what is read each block is read once; owned by who
+                                 set it, for as long as old memory is as good as new */
     const uint8_t *bytecode_sizes; /* layout.bytecode_count each for 1, 2 and 4 bytes; owned by
                                       the executable's elf_file; NULL: unknown */
 };
@@ -36,6 +47,8 @@ static inline bool v8_is_object(uint64_t word)
     return (word & V8_TAG_MASK) == V8_HEAP_OBJECT_TAG && word < (uint64_t)1 << 47 && word > 4096;
 }
 
+/* Bytes at an address, by blocks where they are few; false if they can't be read. */
+bool v8_read(struct v8_heap *heap, uint64_t address, void *into, size_t size);
 /* One word at an address; false if it can't be read. */
 bool v8_word(struct v8_heap *heap, uint64_t address, uint64_t *ret_word);
 /* One field of an object given by its tagged pointer; false if that is none. */

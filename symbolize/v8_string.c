@@ -37,8 +37,8 @@ bool v8_string_length(struct v8_heap *heap, uint64_t object, uint32_t *ret_lengt
 {
     uint32_t length;
     if (!v8_type_is_string(&heap->layout, v8_type(heap, object)) ||
-        !remote_read(&heap->memory, object - V8_HEAP_OBJECT_TAG + heap->layout.string_length,
-                     &length, sizeof length) ||
+        !v8_read(heap, object - V8_HEAP_OBJECT_TAG + heap->layout.string_length, &length,
+                 sizeof length) ||
         length > INT32_MAX)
         return false;
     *ret_length = length;
@@ -51,7 +51,7 @@ static bool visit_chars(struct walk *walk, uint64_t address, uint64_t count, boo
     unsigned width = one_byte ? 1 : 2;
     while (count && !walk->ended) {
         size_t size = count < CHUNK_BYTES / width ? (size_t)count : CHUNK_BYTES / width;
-        if (!remote_read(&walk->heap->memory, address, chunk, size * width))
+        if (!v8_read(walk->heap, address, chunk, size * width))
             return false;
         walk->ended = !walk->visit(walk->context, chunk, size, one_byte);
         address += size * width;
