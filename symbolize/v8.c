@@ -324,8 +324,8 @@ static void remember_script(struct v8 *v8, uint64_t script)
     v8->recent[++v8->last_recent % RECENT_SCRIPTS] = (struct recent_script){.script = script};
 }
 
-/* By the function in the sample's frame; if that has moved, by what else there is of it. */
-static bool learn_function(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
+/* By the function in the sample's frame or, if that has moved, in the frame as it is now. */
+static bool learn_from_frame(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
 {
     struct v8 *v8 = view->v8;
     const struct v8_layout *layout = &v8->heap.layout;
@@ -333,12 +333,23 @@ static bool learn_function(struct view *view, size_t index, struct v8_bytecodes 
     if (frame_word(view, index, layout->frame_function, &function) &&
         learn_from_function(v8, bytecodes, function))
         return true;
-    if (v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_bytecode_array, &now) &&
-        now == bytecodes->array &&
-        v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
-        learn_from_function(v8, bytecodes, function))
+    return v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_bytecode_array, &now) &&
+           now == bytecodes->array &&
+           v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
+           learn_from_function(v8, bytecodes, function);
+}
+
+/* The next sample may find by its frame alone what this one does not: that is tried each time. */
+static bool learn_function(struct view *view, size_t index, struct v8_bytecodes *bytecodes,
+                           uint64_t now_ns)
+{
+    struct v8_entry *entry = &bytecodes->entry;
+    if (learn_from_frame(view, index, bytecodes))
         return true;
-    return learn_from_feedback(view, index, bytecodes) || learn_from_script(v8, bytecodes);
+    if (v8_missed_lately(entry->missed_ns, now_ns))
+        return false;
+    entry->missed_ns = now_ns;
+    return learn_from_feedback(view, index, bytecodes) || learn_from_script(view->v8, bytecodes);
 }
 
 /* The function of a BytecodeArray, learnt if need be; NULL: it can't be told. */
@@ -349,22 +360,21 @@ static struct v8_bytecodes *function_of_bytecodes(struct view *view, size_t inde
     struct v8_entry *entry = &bytecodes->entry;
     if (entry->known)
         return bytecodes;
-    uint64_t now_ns = clock_ns();
-    if (v8_missed_lately(entry->missed_ns, now_ns))
-        return NULL;
+    uint64_t now_ns = clock_ns(), missed_ns = entry->missed_ns;
     v8_cache_renew(&v8->cache, entry);
+    entry->missed_ns = missed_ns;
     entry->identity_address = array - V8_HEAP_OBJECT_TAG;
     entry->identity_size = HEADER_BYTES;
     entry->proven_ns = now_ns;
     entry->known =
         v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array &&
         remote_read(&v8->heap.memory, entry->identity_address, entry->identity, HEADER_BYTES) &&
-        learn_function(view, index, bytecodes);
-    if (entry->known)
-        remember_script(v8, bytecodes->function.script);
-    else
-        entry->missed_ns = now_ns;
-    return entry->known ? bytecodes : NULL;
+        learn_function(view, index, bytecodes, now_ns);
+    if (!entry->known)
+        return NULL;
+    entry->missed_ns = 0;
+    remember_script(v8, bytecodes->function.script);
+    return bytecodes;
 }
 
 static struct v8_named named_frame(struct v8 *v8, const struct v8_function *function,
@@ -501,12 +511,12 @@ static size_t names_of_compiled(struct view *view, size_t index, struct v8_compi
                                 struct v8_named ret_names[LIMIT_INLINE_DEPTH])
 {
     uint64_t now_ns = clock_ns();
-    if (v8_missed_lately(compiled->entry.missed_ns, now_ns) ||
+    bool baseline = compiled->code.kind == V8_CODE_BASELINE;
+    if ((!baseline && v8_missed_lately(compiled->entry.missed_ns, now_ns)) ||
         !v8_code_renew(&view->v8->heap, &compiled->code))
         return 0;
-    size_t count = compiled->code.kind == V8_CODE_BASELINE
-                       ? names_of_baseline(view, index, compiled, ret_names)
-                       : names_of_optimised(view, index, compiled, ret_names);
+    size_t count = baseline ? names_of_baseline(view, index, compiled, ret_names)
+                            : names_of_optimised(view, index, compiled, ret_names);
     compiled->entry.missed_ns = count ? 0 : now_ns;
     return count;
 }

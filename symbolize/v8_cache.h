@@ -69,7 +69,7 @@ struct v8_compiled *v8_cache_add_compiled(struct v8_cache *cache, const struct v
 /* Whether it is too early to try again: what fails costs the most, and time is short then. */
 static inline bool v8_missed_lately(uint64_t missed_ns, uint64_t now_ns)
 {
-    enum { RETRY_NS = 20000000 };
+    enum { RETRY_NS = 5000000 };
     return missed_ns && now_ns - missed_ns < RETRY_NS;
 }
 /* Once more of use for something else: what hangs on it is forgotten. */
