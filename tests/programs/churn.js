@@ -1,9 +1,9 @@
-// churn.js SECONDS - code and objects that come and go so fast that the collector moves them all
+// churn.js SECONDS [ROUNDS] - code and objects that come and go so fast that the collector moves them all
 // the time, under names that tell where they belong.
 //
 // A generation is a script of 24 functions g<GENERATION>_<INDEX>_<LINE>: each begins at the line
 // in its name, and is called by the one before it in the same generation and by nothing else. A
-// generation lives for some ten milliseconds; then its code is garbage, and what comes after it
+// generation lives for ROUNDS rounds (20 take some ten milliseconds); then its code is garbage, and what comes after it
 // takes its place in memory. So any frame of these functions can be checked for truth.
 'use strict';
 
@@ -61,8 +61,9 @@ function seconds() {
 }
 
 const limit = Number(process.argv[2] || 0);
+const rounds = Number(process.argv[3] || 20);
 let sink = 0;
 let generation = 0;
 while (limit <= 0 || seconds() < limit)
-  sink = (sink + runGeneration(generation++, 20)) | 0;
+  sink = (sink + runGeneration(generation++, rounds)) | 0;
 console.log(JSON.stringify({cpu_s: seconds(), generations: generation, sink}));
