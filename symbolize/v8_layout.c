@@ -5,8 +5,9 @@
  * follows), in one walk over the symbols.
  *
  * A rule is chosen by version but believed by its constants: what the executable tells has to agree
- * with what the rule says of the same. So a version later than all of these is read by the latest
- * rule as long as nothing is seen to have moved, and a build of another kind is refused.
+ * with what the rule says of the same. So a version that has no rule of its own is read by an
+ * earlier one's as long as nothing is seen to have moved, but for the lines of calls, and a build
+ * of another kind is refused.
  */
 #include "symbolize/v8_layout.h"
 
@@ -116,6 +117,31 @@ struct rule {
  * are their neighbours.
  */
 static const struct rule rules[] = {
+    /* Node.js 25 */
+    {14,
+     1,
+     {COMMON,
+      .function_shared = 32,
+      .shared_name = 24,
+      .shared_script = 40,
+      .script_source_url = 112,
+      .bytecode_positions = 24,
+      .position_flags = 2,
+      .bytecode_data = 64,
+      .code_deoptimization = 8,
+      .code_positions = 16,
+      .code_start = 40,
+      .code_flags = 52,
+      .code_size = 56,
+      .baseline_kind = 10,
+      .scope_first_vars = 5,
+      .scope_positions_slot = 3,
+      .scope_flags_raw = true,
+      .members_kind = 24,
+      .deopt_literals = 3,
+      .deopt_shared = 7,
+      .deopt_inlining = 8,
+      .deopt_shared_wrapped = true}},
     /* Node.js 24 */
     {13,
      6,
@@ -320,7 +346,7 @@ static const struct rule *rule_for(int major, int minor)
 }
 
 /* The rule's fields, and over them what the executable tells itself. */
-static void combine(const struct search *search, const struct rule *rule,
+static void combine(const struct search *search, const struct rule *rule, bool is_known,
                     struct v8_layout *ret_layout)
 {
     *ret_layout = rule->layout;
@@ -328,6 +354,9 @@ static void combine(const struct search *search, const struct rule *rule,
         if (search->found[i])
             memcpy((uint8_t *)ret_layout + constants[i].offset,
                    (const uint8_t *)&search->layout + constants[i].offset, constants[i].size);
+    /* How positions are packed shows in no constant: V8 14.1 packs them unlike 13.6. */
+    if (!is_known)
+        ret_layout->bytecode_positions = ret_layout->code_positions = 0;
     if (!ret_layout->js_function.last)
         ret_layout->js_function.last = ret_layout->js_function.first + 16;
 }
@@ -391,7 +420,8 @@ int v8_layout_read(struct elf_file *executable, struct v8_layout *ret_layout, st
                          version.minor);
     if (check_constants(&search, rule, &version, err))
         return -1;
-    combine(&search, rule, &layout);
+    bool is_known = version.major == rule->major && version.minor == rule->minor;
+    combine(&search, rule, is_known, &layout);
     if (!find_blob(&search, &layout))
         return error_set(err, ERROR_UNSUPPORTED, "V8 %d.%d: its builtins are not to be found",
                          version.major, version.minor);

@@ -4,7 +4,7 @@
  * V8 tells most of it itself, in constants named v8dbg_* that llnode and mdb_v8 read, too (V8's
  * tools/gen-postmortem-metadata.py makes them). They carry type suffixes that change from version
  * to version, and some fields that a profiler needs are not among them: for these there are
- * rules by version (V8 10.2, 11.3, 12.4 and 13.6; Node.js 18, 20, 22 and 24).
+ * rules by version (V8 10.2, 11.3, 12.4, 13.6 and 14.1; Node.js 18, 20, 22, 24 and 25).
  *
  * Offsets are bytes from an object's address (its tagged pointer minus 1). Only builds without
  * pointer compression are understood, which all of Node.js's own are.
@@ -40,7 +40,9 @@ struct v8_layout {
     uint16_t function_shared, function_code; /* function_code: 0 where there is none (13.6) */
     uint16_t shared_name, shared_script, shared_data;
     uint16_t debug_info_script; /* up to 11.3 one may stand in the Script's place; 0: never */
-    uint16_t bytecode_length, bytecode_positions, bytecode_data;
+    uint16_t bytecode_length, bytecode_positions, bytecode_data; /* positions 0: not understood */
+    uint8_t
+        position_flags; /* low bits of an offset in tables of positions; 0: its sign is a flag */
     uint16_t code_deoptimization, code_positions, code_flags, code_size;
     uint16_t code_start;    /* of the word that points to the instructions; with code_inline of
                                the instructions themselves */

@@ -31,10 +31,14 @@ static int64_t next_signed(struct v8_bytes *bytes)
     return (int64_t)(packed >> 1 ^ -(packed & 1));
 }
 
-/* Steps to the next entry. Whether a bytecode is an expression's or a statement's is a sign. */
+/*
+ * Steps to the next entry. Whether a bytecode is an expression's or a statement's is a sign; later
+ * V8 has that and more in the lowest bits (src/codegen/source-position-table.cc).
+ */
 static bool next_entry(struct v8_bytes *bytes, int64_t *offset, uint64_t *packed)
 {
-    int64_t difference = next_signed(bytes);
+    unsigned flags = bytes->heap->layout.position_flags;
+    int64_t difference = flags ? (int64_t)(v8_bytes_packed(bytes) >> flags) : next_signed(bytes);
     *packed += (uint64_t)next_signed(bytes);
     difference = difference >= 0 ? difference : -(difference + 1);
     if (difference >= INT32_MAX - *offset)

@@ -169,7 +169,7 @@ START_TEST(test_layout)
 }
 END_TEST
 
-/* A later one is read as the latest that is known, as long as nothing has moved. */
+/* A later one is read as the latest that is known, but for the lines of calls. */
 START_TEST(test_versions)
 {
     struct v8_layout layout;
@@ -179,6 +179,11 @@ START_TEST(test_versions)
     change("_ZN2v88internal7Version6minor_E", 1);
     ck_assert_msg(!read_layout(&layout, &err), "%s", err.text);
     ck_assert_uint_eq(layout.code_flags, 52);
+    ck_assert_uint_eq(layout.bytecode_positions, 24);
+    change("_ZN2v88internal7Version6minor_E", 2);
+    ck_assert_msg(!read_layout(&layout, &err), "%s", err.text);
+    ck_assert_uint_eq(layout.code_flags, 52);
+    ck_assert_uint_eq(layout.bytecode_positions, 0);
     free(image);
     check_refused("_ZN2v88internal7Version6major_E", 9, "V8 9.6 is older than 10.2");
     check_refused("_ZN2v88internal7Version6minor_E", -1, "no version of V8 in it");
