@@ -10,6 +10,8 @@
 
 #include "symbolize/v8_collector.h"
 
+#include <string.h>
+
 enum { GAP_PERIODS = 10 };
 
 struct run { /* of one thread; no samples: none is open */
@@ -77,7 +79,7 @@ static void find_told(struct estimate *estimate)
     for (size_t i = 0; i < raw->events.count; i++) {
         const struct profile_event *event = &raw->events.items[i];
         uint32_t pid = 0;
-        if (i && event->tid == event[-1].tid)
+        if (strcmp(profile_string(raw, event->kind), EVENT_GC) != 0)
             continue;
         for (size_t j = 0; j < raw->threads.count && !pid; j++)
             if (raw->threads.items[j].tid == event->tid)

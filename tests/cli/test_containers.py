@@ -14,7 +14,7 @@ import time
 import unittest
 
 import harness
-from harness import Case
+from harness import Case, steady
 
 # What runs in the new namespaces: the root is a tmpfs that nobody outside has mounted.
 ENTER = """
@@ -105,6 +105,7 @@ class Containers(Case):
         self.check_burn(pid, self.load())
 
     @unittest.skipUnless(harness.as_nobody(), "needs root and setpriv, to become a user")
+    @steady
     def test_ordinary_user_where_perf_is_forbidden(self):
         memprof = shutil.copy(harness.MEMPROF, self.folder)
         no_perf = shutil.copy(harness.PROGRAMS / "no_perf", self.folder)
@@ -122,6 +123,7 @@ class Containers(Case):
                       "RS")
 
     @unittest.skipUnless(harness.as_nobody(), "needs root and setpriv, to become a user")
+    @steady
     def test_memprof_inside_where_perf_is_forbidden(self):
         programs = [shutil.copy(path, self.folder) for path in
                     (harness.MEMPROF, harness.PROGRAMS / "no_perf", harness.PROGRAMS / "burn")]
