@@ -13,68 +13,18 @@
  *     fp - 32   BytecodeArray       interpreted and baseline code
  *     fp - 40   bytecode offset     interpreted code
  *
- * An interpreted function is known by its BytecodeArray and not by its JSFunction: closures are
- * young objects and move all the time, BytecodeArrays are old. The JSFunction is needed once, and
- * is believed only if its SharedFunctionInfo leads to that very BytecodeArray. Compiled code knows
- * its functions itself.
+ * Which function that is stands in v8_learn.c. Compiled code knows its functions itself.
  */
 #include "symbolize/v8.h"
 
 #include "symbolize/symbols.h"
-#include "symbolize/v8_builtins.h"
-#include "symbolize/v8_cache.h"
+#include "symbolize/v8_internal.h"
 
 #include <string.h>
-#include <time.h>
 
 enum {
-    RECENT_SCRIPTS = 8,
-    MISSING_CACHED = 64, /* a power of two */
-    SEARCH_APART_NS = 20000000,
-    HEADER_BYTES = 48, /* of a BytecodeArray: map, length, tables, frame and parameter size */
     LARGE_MODULE_BYTES = 1 << 24 /* V8 alone has 20 MB of code; symbols of less are not searched */
 };
-
-struct recent_script { /* of which a function was learnt */
-    uint64_t script;
-    uint64_t searched_ns; /* CLOCK_MONOTONIC, when something was looked for in vain */
-};
-
-struct missing_code { /* a pc whose code was not found */
-    uint64_t pc, missed_ns;
-};
-
-struct v8 {
-    struct profile *profile;
-    struct module *module;
-    char version[48];
-    struct v8_heap heap;
-    struct v8_scripts *scripts;
-    struct v8_cache cache;
-    struct v8_builtins *builtins;
-    frame_id nameless_builtin;
-    struct recent_script recent[RECENT_SCRIPTS]; /* a ring */
-    uint32_t last_recent;
-    struct missing_code missing[MISSING_CACHED];
-    frame_id unknown;
-    struct v8_names names;
-};
-
-/* The stack that is being named. */
-struct view {
-    struct v8 *v8;
-    const struct unwound_frame *frames;
-    size_t count;
-    const struct stack_copy *stack;
-    uint64_t base; /* address of stack->data[0] */
-};
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 struct module *v8_module(const struct space *space)
 {
@@ -176,8 +126,7 @@ static frame_id frame_of_builtin(struct v8 *v8, struct v8_builtin *builtin)
     return builtin->tag;
 }
 
-/* A word of the frame of frames[index], from the copy or, beyond it, from the process. */
-static bool frame_word(struct view *view, size_t index, int offset, uint64_t *ret_word)
+bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret_word)
 {
     uint64_t fp = view->frames[index].fp;
     uint64_t at = fp + (uint64_t)(int64_t)offset - view->base;
@@ -200,181 +149,19 @@ static bool frame_word(struct view *view, size_t index, int offset, uint64_t *re
 }
 
 /* Whether a frame in V8's code is a function's. */
-static bool is_function_frame(struct view *view, size_t index)
+static bool is_function_frame(struct v8_view *view, size_t index)
 {
     const struct v8_layout *layout = &view->v8->heap.layout;
     uint64_t context, function;
-    return frame_word(view, index, layout->frame_context, &context) &&
-           frame_word(view, index, layout->frame_function, &function) && v8_is_object(context) &&
+    return v8_frame_word(view, index, layout->frame_context, &context) &&
+           v8_frame_word(view, index, layout->frame_function, &function) && v8_is_object(context) &&
            v8_is_object(function);
 }
 
-static bool bytecodes_of_frame(struct view *view, size_t index, uint64_t *ret_array)
+static bool bytecodes_of_frame(struct v8_view *view, size_t index, uint64_t *ret_array)
 {
-    return frame_word(view, index, view->v8->heap.layout.frame_bytecode_array, ret_array) &&
+    return v8_frame_word(view, index, view->v8->heap.layout.frame_bytecode_array, ret_array) &&
            v8_is_object(*ret_array);
-}
-
-/* One of an object's first fields is this word. */
-static bool holds(struct v8_heap *heap, uint64_t object, uint64_t word)
-{
-    uint64_t first, second;
-    return v8_is_object(object) && v8_field(heap, object, 8, &first) &&
-           v8_field(heap, object, 16, &second) && (first == word || second == word);
-}
-
-/*
- * A SharedFunctionInfo has its bytecodes itself, in an InterpreterData, or in its baseline code,
- * which again has them itself or in an InterpreterData (src/objects/shared-function-info.h).
- */
-static bool leads_to(struct v8_heap *heap, uint64_t shared, uint64_t bytecodes)
-{
-    uint64_t data, of_code;
-    if (!v8_field(heap, shared, heap->layout.shared_data, &data))
-        return false;
-    if (data == bytecodes || holds(heap, data, bytecodes))
-        return true;
-    return v8_type(heap, data) == heap->layout.code &&
-           v8_field(heap, data, heap->layout.code_deoptimization, &of_code) &&
-           (of_code == bytecodes || holds(heap, of_code, bytecodes));
-}
-
-static bool is_js_function(struct v8_heap *heap, uint64_t object)
-{
-    uint16_t type = v8_type(heap, object);
-    return type != V8_NO_TYPE && type >= heap->layout.js_function.first &&
-           type <= heap->layout.js_function.last;
-}
-
-static bool learn_from_shared(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t shared)
-{
-    struct v8_heap *heap = &v8->heap;
-    return v8_type(heap, shared) == heap->layout.shared_function_info &&
-           leads_to(heap, shared, bytecodes->array) &&
-           v8_function_read(heap, v8->scripts, &v8->profile->strings, shared, &bytecodes->function);
-}
-
-/*
- * Where an object is now that the collector moves it: the old one has its new address, without a
- * tag, in place of its map (src/objects/objects.h, MapWord).
- */
-static uint64_t follow_move(struct v8_heap *heap, uint64_t object)
-{
-    uint64_t word;
-    return v8_is_object(object) && v8_field(heap, object, 0, &word) && !(word & V8_TAG_MASK) &&
-                   v8_is_object(word + V8_HEAP_OBJECT_TAG)
-               ? word + V8_HEAP_OBJECT_TAG
-               : object;
-}
-
-static bool learn_from_function(struct v8 *v8, struct v8_bytecodes *bytecodes, uint64_t function)
-{
-    uint64_t shared;
-    function = follow_move(&v8->heap, function);
-    return is_js_function(&v8->heap, function) &&
-           v8_field(&v8->heap, function, v8->heap.layout.function_shared, &shared) &&
-           learn_from_shared(v8, bytecodes, shared);
-}
-
-/*
- * Functions that were called a few times have a FeedbackVector, which is old and does not move, and
- * knows its SharedFunctionInfo (src/objects/feedback-vector.tq). It stands in frames of baseline
- * code, and of the interpreter from 12.4 on, in one of the slots below the BytecodeArray.
- */
-static bool learn_from_feedback(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
-{
-    enum { SLOTS = 2, FIRST_FIELD = 8, LAST_FIELD = 40 };
-    struct v8 *v8 = view->v8;
-    for (int slot = 1; slot <= SLOTS; slot++) {
-        uint64_t vector, word;
-        if (!frame_word(view, index, v8->heap.layout.frame_bytecode_array - 8 * slot, &vector))
-            continue;
-        for (unsigned at = FIRST_FIELD; at <= LAST_FIELD; at += 8)
-            if (v8_field(&v8->heap, vector, at, &word) && v8_is_object(word) &&
-                learn_from_shared(v8, bytecodes, word))
-                return true;
-    }
-    return false;
-}
-
-/*
- * What has run once or twice has no feedback. But functions of its script were met, mostly, and the
- * script knows all of its functions.
- */
-static bool learn_from_script(struct v8 *v8, struct v8_bytecodes *bytecodes)
-{
-    uint64_t now_ns = clock_ns(), shared;
-    for (size_t i = 0; i < RECENT_SCRIPTS; i++) {
-        struct recent_script *recent = &v8->recent[(v8->last_recent - i) % RECENT_SCRIPTS];
-        if (!recent->script || now_ns - recent->searched_ns < SEARCH_APART_NS)
-            continue;
-        if (v8_script_find(&v8->heap, recent->script, bytecodes->array, &shared) &&
-            learn_from_shared(v8, bytecodes, shared))
-            return true;
-        recent->searched_ns = now_ns;
-    }
-    return false;
-}
-
-static void remember_script(struct v8 *v8, uint64_t script)
-{
-    for (size_t i = 0; i < RECENT_SCRIPTS; i++)
-        if (v8->recent[i].script == script)
-            return;
-    v8->recent[++v8->last_recent % RECENT_SCRIPTS] = (struct recent_script){.script = script};
-}
-
-/* By the function in the sample's frame or, if that has moved, in the frame as it is now. */
-static bool learn_from_frame(struct view *view, size_t index, struct v8_bytecodes *bytecodes)
-{
-    struct v8 *v8 = view->v8;
-    const struct v8_layout *layout = &v8->heap.layout;
-    uint64_t fp = view->frames[index].fp, function, now;
-    if (frame_word(view, index, layout->frame_function, &function) &&
-        learn_from_function(v8, bytecodes, function))
-        return true;
-    return v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_bytecode_array, &now) &&
-           now == bytecodes->array &&
-           v8_word(&v8->heap, fp + (uint64_t)(int64_t)layout->frame_function, &function) &&
-           learn_from_function(v8, bytecodes, function);
-}
-
-/* The next sample may find by its frame alone what this one does not: that is tried each time. */
-static bool learn_function(struct view *view, size_t index, struct v8_bytecodes *bytecodes,
-                           uint64_t now_ns)
-{
-    struct v8_entry *entry = &bytecodes->entry;
-    if (learn_from_frame(view, index, bytecodes))
-        return true;
-    if (v8_missed_lately(entry->missed_ns, now_ns))
-        return false;
-    entry->missed_ns = now_ns;
-    return learn_from_feedback(view, index, bytecodes) || learn_from_script(view->v8, bytecodes);
-}
-
-/* The function of a BytecodeArray, learnt if need be; NULL: it can't be told. */
-static struct v8_bytecodes *function_of_bytecodes(struct view *view, size_t index, uint64_t array)
-{
-    struct v8 *v8 = view->v8;
-    struct v8_bytecodes *bytecodes = v8_cache_bytecodes(&v8->cache, array);
-    struct v8_entry *entry = &bytecodes->entry;
-    if (entry->known)
-        return bytecodes;
-    uint64_t now_ns = clock_ns(), missed_ns = entry->missed_ns;
-    v8_cache_renew(&v8->cache, entry);
-    entry->missed_ns = missed_ns;
-    entry->identity_address = array - V8_HEAP_OBJECT_TAG;
-    entry->identity_size = HEADER_BYTES;
-    entry->proven_ns = now_ns;
-    entry->known =
-        v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array &&
-        remote_read(&v8->heap.memory, entry->identity_address, entry->identity, HEADER_BYTES) &&
-        learn_function(view, index, bytecodes, now_ns);
-    if (!entry->known)
-        return NULL;
-    entry->missed_ns = 0;
-    remember_script(v8, bytecodes->function.script);
-    return bytecodes;
 }
 
 static struct v8_named named_frame(struct v8 *v8, const struct v8_function *function,
@@ -424,7 +211,7 @@ static void append_bytecode(struct v8 *v8, struct v8_run *run, const struct v8_b
     append(v8, run, names, count);
 }
 
-static void append_interpreted(struct view *view, size_t index, struct v8_run *run,
+static void append_interpreted(struct v8_view *view, size_t index, struct v8_run *run,
                                frame_id builtin)
 {
     struct v8 *v8 = view->v8;
@@ -432,11 +219,11 @@ static void append_interpreted(struct view *view, size_t index, struct v8_run *r
     uint64_t array, word;
     /* The entry's first instructions have not made the whole frame yet. */
     if (!bytecodes_of_frame(view, index, &array) ||
-        !frame_word(view, index, layout->frame_bytecode_offset, &word) || !v8_is_smi(word)) {
+        !v8_frame_word(view, index, layout->frame_bytecode_offset, &word) || !v8_is_smi(word)) {
         append_frame(v8, run, builtin);
         return;
     }
-    struct v8_bytecodes *bytecodes = function_of_bytecodes(view, index, array);
+    struct v8_bytecodes *bytecodes = v8_learn_bytecodes(view, index, array);
     int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
     if (bytecodes)
         append_bytecode(v8, run, bytecodes, offset < 0 ? -1 : offset);
@@ -466,12 +253,12 @@ static uint64_t bytecodes_of_baseline(struct v8_heap *heap, const struct v8_code
 }
 
 /* Baseline code is one function's: its places are known by the code. */
-static size_t names_of_baseline(struct view *view, size_t index, const struct v8_compiled *compiled,
-                                struct v8_named *ret_name)
+static size_t names_of_baseline(struct v8_view *view, size_t index,
+                                const struct v8_compiled *compiled, struct v8_named *ret_name)
 {
     struct v8 *v8 = view->v8;
     uint64_t array = bytecodes_of_baseline(&v8->heap, &compiled->code);
-    struct v8_bytecodes *bytecodes = array ? function_of_bytecodes(view, index, array) : NULL;
+    struct v8_bytecodes *bytecodes = array ? v8_learn_bytecodes(view, index, array) : NULL;
     if (!bytecodes)
         return 0;
     int32_t offset = v8_baseline_offset(&v8->heap, &compiled->code, array, view->frames[index].pc);
@@ -495,7 +282,7 @@ static size_t names_of_sites(struct v8 *v8, const struct v8_site *sites, size_t 
     return count;
 }
 
-static size_t names_of_optimised(struct view *view, size_t index,
+static size_t names_of_optimised(struct v8_view *view, size_t index,
                                  const struct v8_compiled *compiled,
                                  struct v8_named ret_names[LIMIT_INLINE_DEPTH])
 {
@@ -507,10 +294,10 @@ static size_t names_of_optimised(struct view *view, size_t index,
                           ret_names);
 }
 
-static size_t names_of_compiled(struct view *view, size_t index, struct v8_compiled *compiled,
+static size_t names_of_compiled(struct v8_view *view, size_t index, struct v8_compiled *compiled,
                                 struct v8_named ret_names[LIMIT_INLINE_DEPTH])
 {
-    uint64_t now_ns = clock_ns();
+    uint64_t now_ns = v8_clock_ns();
     bool baseline = compiled->code.kind == V8_CODE_BASELINE;
     if ((!baseline && v8_missed_lately(compiled->entry.missed_ns, now_ns)) ||
         !v8_code_renew(&view->v8->heap, &compiled->code))
@@ -521,7 +308,7 @@ static size_t names_of_compiled(struct view *view, size_t index, struct v8_compi
     return count;
 }
 
-static void append_compiled(struct view *view, size_t index, struct v8_run *run,
+static void append_compiled(struct v8_view *view, size_t index, struct v8_run *run,
                             struct v8_compiled *compiled)
 {
     struct v8 *v8 = view->v8;
@@ -549,12 +336,12 @@ static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
     struct v8_compiled *compiled = v8_cache_compiled(&v8->cache, pc);
     if (compiled && compiled->entry.known)
         return compiled;
-    struct missing_code *missing = &v8->missing[hash_mix(pc) & (MISSING_CACHED - 1)];
-    uint64_t now_ns = clock_ns();
+    struct v8_missing_code *missing = &v8->missing[hash_mix(pc) & (V8_MISSING_CACHED - 1)];
+    uint64_t now_ns = v8_clock_ns();
     if (missing->pc == pc && v8_missed_lately(missing->missed_ns, now_ns))
         return NULL;
     if (!v8_code_find(&v8->heap, pc, &code)) {
-        *missing = (struct missing_code){pc, now_ns};
+        *missing = (struct v8_missing_code){pc, now_ns};
         return NULL;
     }
     compiled = v8_cache_add_compiled(&v8->cache, &code);
@@ -567,7 +354,7 @@ static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
     return compiled;
 }
 
-static void append_generated(struct view *view, size_t index, struct v8_run *run)
+static void append_generated(struct v8_view *view, size_t index, struct v8_run *run)
 {
     struct v8 *v8 = view->v8;
     struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
@@ -638,7 +425,7 @@ static bool runs_bytecodes(struct v8 *v8, const struct unwound_frame *frame,
 }
 
 /* The entries that the frames' names stand on, as far as they are there. */
-static size_t gather_entries(struct view *view, struct v8_entry *entries[2 * LIMIT_STACK_FRAMES])
+static size_t gather_entries(struct v8_view *view, struct v8_entry *entries[2 * LIMIT_STACK_FRAMES])
 {
     struct v8 *v8 = view->v8;
     size_t count = 0;
@@ -671,7 +458,7 @@ static bool is_buried(struct v8 *v8, struct v8_builtin *builtin, const struct un
 }
 
 /* The function whose frame it is, if it is interpreted: that can be told without a pc. */
-static void append_hidden_caller(struct view *view, size_t index, struct v8_run *run)
+static void append_hidden_caller(struct v8_view *view, size_t index, struct v8_run *run)
 {
     struct v8 *v8 = view->v8;
     uint64_t array;
@@ -697,10 +484,10 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
                                      size_t count, const struct stack_copy *stack)
 {
     struct v8_entry *entries[2 * LIMIT_STACK_FRAMES];
-    struct view view = {v8, frames, count, stack, count ? frames[0].sp : 0};
+    struct v8_view view = {v8, frames, count, stack, count ? frames[0].sp : 0};
     v8_cache_trim(&v8->cache);
     v8->names.items.count = 0;
-    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), clock_ns());
+    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), v8_clock_ns());
     for (size_t i = 0; i < count; i++) {
         struct v8_run *run = &v8->names.runs[i];
         *run = (struct v8_run){.first = (uint32_t)v8->names.items.count};

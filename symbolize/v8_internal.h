@@ -1,0 +1,72 @@
+/*
+ * v8_internal.h - what the parts of the naming of V8's frames share.
+ *
+ * Internal to v8.c and v8_learn.c.
+ */
+#ifndef MEMPROF_SYMBOLIZE_V8_INTERNAL_H
+#define MEMPROF_SYMBOLIZE_V8_INTERNAL_H
+
+#include "symbolize/v8.h"
+#include "symbolize/v8_builtins.h"
+#include "symbolize/v8_cache.h"
+
+#include <time.h>
+
+enum {
+    V8_RECENT_SCRIPTS = 8,
+    V8_MISSING_CACHED = 64 /* a power of two */
+};
+
+struct v8_recent_script { /* of which a function was learnt */
+    uint64_t script;
+    uint64_t searched_ns; /* CLOCK_MONOTONIC, when something was looked for in vain */
+};
+
+struct v8_missing_code { /* a pc whose code was not found */
+    uint64_t pc, missed_ns;
+};
+
+struct v8 {
+    struct profile *profile;
+    struct module *module;
+    char version[48];
+    struct v8_heap heap;
+    struct v8_scripts *scripts;
+    struct v8_cache cache;
+    struct v8_builtins *builtins;
+    frame_id nameless_builtin;
+    struct v8_recent_script recent[V8_RECENT_SCRIPTS]; /* a ring */
+    uint32_t last_recent;
+    struct v8_missing_code missing[V8_MISSING_CACHED];
+    frame_id unknown;
+    struct v8_names names;
+};
+
+/* The stack that is being named. */
+struct v8_view {
+    struct v8 *v8;
+    const struct unwound_frame *frames;
+    size_t count;
+    const struct stack_copy *stack;
+    uint64_t base; /* address of stack->data[0] */
+};
+
+static inline uint64_t v8_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * A word of the frame of frames[index], at an offset from its fp: from the copy or, beyond it, from
+ * the process. False if it can't be had.
+ */
+bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret_word);
+/*
+ * The function of a BytecodeArray (tagged) that frames[index] runs, learnt if need be; NULL if it
+ * can't be told. Valid until the next stack.
+ */
+struct v8_bytecodes *v8_learn_bytecodes(struct v8_view *view, size_t index, uint64_t array);
+
+#endif
