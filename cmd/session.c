@@ -299,6 +299,11 @@ static void fill_note(struct session *session)
                  "kernel.perf_event_paranoid is above 1 and CAP_PERFMON is missing",
                  session->last_system_s - session->first_system_s);
     char more[512];
+    /* Why V8's frames could not be read; the recorder is who tries. */
+    if (raw->quality.note)
+        snprintf(more, sizeof more, "no names of JavaScript but a perf map's: %s",
+                 profile_string(raw, raw->quality.note));
+    append_note(note, sizeof note, raw->quality.note ? more : "");
     session_gc_note(session->gc, more, sizeof more);
     append_note(note, sizeof note, more);
     session_node_note(session->node, more, sizeof more);
