@@ -388,6 +388,8 @@ node_id recorder_stack(struct recorder *recorder, const struct record *record)
     quality->truncated = before.truncated;
     quality->stitched = before.stitched;
     quality->broken = before.broken;
+    quality->js_frames = before.js_frames;
+    quality->js_named = before.js_named;
     return node;
 }
 

@@ -21,7 +21,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TRACER_BYTES = 24 * 1024, EVENT_WORDS = 5, SIZE_MAX_BITS = 44 };
+enum { TRACER_BYTES = 24 * 1024, EVENT_WORDS = 5, SIZE_MIN_BITS = 20, SIZE_MAX_BITS = 44 };
 
 /* GarbageCollector, src/common/globals.h: the same numbers in all versions. */
 static const char *name_collector(int32_t collector)
@@ -170,6 +170,13 @@ static double time_of(uint64_t word, bool milliseconds)
     return isfinite(value) && value > 0 && value < 1e15 ? value * 1000 : -1;
 }
 
+/* No isolate of Node.js has a heap below 1 MiB; what is less is not written yet, or something else.
+ */
+static bool is_heap_size(uint64_t bytes)
+{
+    return bytes >> SIZE_MIN_BITS && bytes >> SIZE_MAX_BITS == 0;
+}
+
 /*
  * Words: start_time, end_time, flags, start_object_size, end_object_size. Of a record of this pause
  * the times are given back.
@@ -186,8 +193,7 @@ static bool is_record(const uint64_t words[EVENT_WORDS], const struct v8_gc_paus
             continue;
         *ret_start_us = start;
         *ret_stop_us = stop;
-        return words[3] && words[4] && words[3] >> SIZE_MAX_BITS == 0 &&
-               words[4] >> SIZE_MAX_BITS == 0;
+        return is_heap_size(words[3]) && is_heap_size(words[4]);
     }
     return false;
 }
