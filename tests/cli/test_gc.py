@@ -5,6 +5,7 @@ MEMPROF_NODES names the node binaries to test with, colon-separated; without it 
 """
 
 import collections
+import functools
 import json
 import math
 import os
@@ -64,6 +65,16 @@ def align(found, told):
     return min(range(len(told) - len(found) + 1), key=difference)
 
 
+def on_each_node(test):
+    """A test of durations for each node, as a subtest that has three attempts: see steady."""
+    @functools.wraps(test)
+    def each(case):
+        for node in NODES:
+            with case.subTest(node):
+                steady(test)(case, node)
+    return each
+
+
 class OfNode(Case):
     """Each test on each node."""
 
@@ -108,53 +119,50 @@ class OfNode(Case):
 
 
 class Exact(OfNode):
-    def test_from_start_to_end(self):
+    @on_each_node
+    def test_from_start_to_end(self, node):
         """A launched program: none is missed, not the first one nor the last."""
-        for node in NODES:
-            with self.subTest(node):
-                result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
-                                      *program("collect.js", 2)[1:])
-                self.assertEqual((result.returncode, result.stderr), (0, ""))
-                profile = self.load()
-                self.need_hooks(profile)
-                (told,) = traced(result.stdout).values()
-                self.assertGreater(len(told), 5)
-                self.check_same(collections_of(profile), told)
-                self.assertGreater(sum(one.before > 0 for one in collections_of(profile)), 0)
-                self.assertFalse(any(one.estimated for one in pauses(profile)))
+        result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
+                              *program("collect.js", 2)[1:])
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        profile = self.load()
+        self.need_hooks(profile)
+        (told,) = traced(result.stdout).values()
+        self.assertGreater(len(told), 5)
+        self.check_same(collections_of(profile), told)
+        self.assertGreater(sum(one.before > 0 for one in collections_of(profile)), 0)
+        self.assertFalse(any(one.estimated for one in pauses(profile)))
 
-    def test_steps(self):
+    @on_each_node
+    def test_steps(self, node):
         """Of each marking that came to its end V8 tells how many there were."""
-        for node in NODES:
-            with self.subTest(node):
-                result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
-                                      *program("collect.js", 3, "old")[1:])
-                self.assertEqual((result.returncode, result.stderr), (0, ""))
-                profile = self.load()
-                self.need_hooks(profile)
-                told = sum(map(int, re.findall(r" ms in (\d+) steps since", result.stdout)))
-                if not told:
-                    self.skipTest("no marking came to its end: this machine is too busy")
-                last_us = max(one.start_us for one in collections_of(profile)
-                              if one.kind == "mark-compact")
-                found = [one for one in pauses(profile)
-                         if one.kind == STEP and one.start_us < last_us]
-                self.assertAlmostEqual(len(found), told, delta=max(2, told / 20))
+        result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
+                              *program("collect.js", 3, "old")[1:])
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        profile = self.load()
+        self.need_hooks(profile)
+        told = sum(map(int, re.findall(r" ms in (\d+) steps since", result.stdout)))
+        if not told:
+            self.skipTest("no marking came to its end: this machine is too busy")
+        last_us = max(one.start_us for one in collections_of(profile)
+                      if one.kind == "mark-compact")
+        found = [one for one in pauses(profile)
+                 if one.kind == STEP and one.start_us < last_us]
+        self.assertAlmostEqual(len(found), told, delta=max(2, told / 20))
 
-    def test_attached(self):
-        for node in NODES:
-            with self.subTest(node):
-                target = self.start([node, "--trace-gc", *program("collect.js", 6)[1:]],
-                                    stdout=subprocess.PIPE)
-                time.sleep(0.7)
-                profile = self.attach(target, "-d", "2")
-                self.assert_alive(target)
-                (told,) = traced(target.communicate(timeout=harness.TIMEOUT_S)[0]).values()
-                self.need_hooks(profile)
-                found = collections_of(profile)
-                self.assertGreater(len(found), 1)
-                # It takes a moment until the first is watched, more on a machine that is busy.
-                self.check_window(profile, found, told, 1000)
+    @on_each_node
+    def test_attached(self, node):
+        target = self.start([node, "--trace-gc", *program("collect.js", 6)[1:]],
+                            stdout=subprocess.PIPE)
+        time.sleep(0.7)
+        profile = self.attach(target, "-d", "2")
+        self.assert_alive(target)
+        (told,) = traced(target.communicate(timeout=harness.TIMEOUT_S)[0]).values()
+        self.need_hooks(profile)
+        found = collections_of(profile)
+        self.assertGreater(len(found), 1)
+        # It takes a moment until the first is watched, more on a machine that is busy.
+        self.check_window(profile, found, told, 1000)
 
     def check_worker(self, node):
         result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
@@ -171,27 +179,25 @@ class Exact(OfNode):
         self.check_same(worker, told[first:])
         self.assertLess(first, len(told) / 2, (worker, told))
 
-    def test_a_worker(self):
+    @on_each_node
+    def test_a_worker(self, node):
         """Known by its first sample of JavaScript, so from a moment after its start."""
-        for node in NODES:
-            with self.subTest(node):
-                steady(self.check_worker)(node)
+        self.check_worker(node)
 
-    def test_who_set_it_off(self):
-        for node in NODES:
-            with self.subTest(node):
-                result = self.memprof("record", "-q", "-o", self.output, "--", node,
-                                      *program("collect.js", 2)[1:])
-                self.assertEqual((result.returncode, result.stderr), (0, ""))
-                profile = self.load()
-                self.need_hooks(profile)
-                found = [one for one in collections_of(profile)
-                         if one.reason == "allocation failure"]
-                chains = [profile.chain(one.node) for one in found]
-                self.assertFalse(any("(garbage collector)" in chain for chain in chains))
-                # Node's own start collects, too.
-                mine = [chain for chain in chains if "makeGarbage" in chain]
-                self.assertGreaterEqual(len(mine), len(chains) / 2, chains)
+    @on_each_node
+    def test_who_set_it_off(self, node):
+        result = self.memprof("record", "-q", "-o", self.output, "--", node,
+                              *program("collect.js", 2)[1:])
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        profile = self.load()
+        self.need_hooks(profile)
+        found = [one for one in collections_of(profile)
+                 if one.reason == "allocation failure"]
+        chains = [profile.chain(one.node) for one in found]
+        self.assertFalse(any("(garbage collector)" in chain for chain in chains))
+        # Node's own start collects, too.
+        mine = [chain for chain in chains if "makeGarbage" in chain]
+        self.assertGreaterEqual(len(mine), len(chains) / 2, chains)
 
     def test_debug_registers(self):
         """An ordinary user, and a process of its own."""
@@ -280,15 +286,14 @@ class Estimated(OfNode):
         events = json.loads(self.memprof("report", "--json", self.output).stdout)["events"]["gc"]
         self.assertEqual(events["estimated"], len(found))
 
-    def test_where_perf_is_refused(self):
-        for node in NODES:
-            with self.subTest(node):
-                result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
-                                      *program("collect.js", 2)[1:], prefix=program("no_perf"))
-                self.assertEqual(result.returncode, 0, result.stderr)
-                profile = self.load()
-                self.assertEqual(profile.quality["sampler"], "ptrace")
-                self.check_estimates(profile, result.stdout)
+    @on_each_node
+    def test_where_perf_is_refused(self, node):
+        result = self.memprof("record", "-q", "-o", self.output, "--", node, "--trace-gc",
+                              *program("collect.js", 2)[1:], prefix=program("no_perf"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        profile = self.load()
+        self.assertEqual(profile.quality["sampler"], "ptrace")
+        self.check_estimates(profile, result.stdout)
 
     def test_where_only_sampling_is_permitted(self):
         prefix = harness.as_nobody()

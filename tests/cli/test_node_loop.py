@@ -141,7 +141,7 @@ class OfNode(Case):
 
 class Loop(OfNode):
     def test_attached(self):
-        harness.for_each_node(self, self.check_all)
+        harness.for_each_node(self, harness.steady(self.check_all))
 
     def test_other_programs_have_none(self):
         profile = self.record_program("burn", 1)
@@ -181,7 +181,8 @@ class OrdinaryUser(OfNode):
         os.chown(out, harness.NOBODY, harness.NOBODY)
         self.output = os.path.join(out, "out.cpuprofile")
         harness.MEMPROF = shutil.copy(harness.MEMPROF, self.folder)
-        harness.for_each_node(self, lambda node: self.check_as_user(shutil.copy(node, out)))
+        harness.for_each_node(self, harness.steady(
+            lambda node: self.check_as_user(shutil.copy(node, out))))
 
     def check_as_user(self, node):
         ran = subprocess.run([*self.prefix(), node, "--version"], capture_output=True, check=False)

@@ -161,30 +161,31 @@ class PerfMap(Case):
             return "another function"
         return "" if frame["tier"] == mark else "another tier"
 
-    def check(self, node, what, stops, *command):
+    def check(self, node, unknown, stops, *command):
         found, examples = collections.Counter(), {}
         for frame, in_map in self.frames(node, stops, *command):
             difference = self.differences(frame, in_map)
             found[difference or "equal"] += 1
             examples.setdefault(difference, []).append(frame)
         total = sum(found.values())
-        print(f"{what}, {node}: {total} frames, {100 * found['equal'] / total:.2f} % equal, "
+        print(f"{command[0]}, {node}: {total} frames, {100 * found['equal'] / total:.2f} % equal, "
               f"{dict(found)}")
         for difference, frames in examples.items():
             for frame in frames[:5] if difference else []:
                 print(f"  {difference}: {frame}")
         self.assertGreater(total, 5000)
-        # The map may be stale where code has gone; what the collector moves just now is unknown.
+        # The map may be stale where code has gone; what the collector moves just now is unknown,
+        # and churn.js leaves it little time.
         self.assertGreaterEqual(found["equal"], 0.995 * (total - found["unknown"]))
-        self.assertLess(found["unknown"], 0.03 * total)
+        self.assertLess(found["unknown"], unknown * total)
 
     def test_mixed(self):
         harness.for_each_node(self, lambda node: self.check(
-            node, "mixed.js", 1500, *program("mixed.js", 100000)[1:]))
+            node, 0.005, 1500, *program("mixed.js", 100000)[1:]))
 
     def test_churn(self):
         harness.for_each_node(self, lambda node: self.check(
-            node, "churn.js", 1000, *program("churn.js", 0)[1:]))
+            node, 0.2, 1000, *program("churn.js", 0)[1:]))
 
 
 if __name__ == "__main__":
