@@ -37,7 +37,7 @@ struct v8_layout {
 
     /* Offsets. */
     uint16_t map_instance_type;
-    uint16_t function_shared, function_code; /* function_code: 0 where there is none (13.6) */
+    uint16_t function_shared;
     uint16_t shared_name, shared_script, shared_data;
     uint16_t debug_info_script; /* up to 11.3 one may stand in the Script's place; 0: never */
     uint16_t bytecode_length, bytecode_positions, bytecode_data; /* positions 0: not understood */
@@ -68,7 +68,7 @@ struct v8_layout {
     bool deopt_shared_wrapped; /* 13.6: a wrapper, the SharedFunctionInfo at +8 */
 
     /* Frames; offsets from the frame pointer. */
-    int16_t frame_context, frame_function, frame_argc, frame_bytecode_array, frame_bytecode_offset;
+    int16_t frame_context, frame_function, frame_bytecode_array, frame_bytecode_offset;
 
     /* Addresses in the executable's own address space. */
     uint64_t blob_start, blob_size; /* the embedded builtins */
