@@ -126,9 +126,9 @@ class Threads(Case):
         """Of threads that last 1.5 periods a third was lost before what they owe was made up for."""
         profile, truth = self.record(program("threads_short", 4))
         self.assertGreater(truth["threads"], 100)
-        self.check_coverage(profile, 0.96, 1.04)
+        self.check_coverage(profile, 0.99, 1.03)
         self.assertAlmostEqual(profile.ticks * profile.period_s, truth["cpu_s"],
-                               delta=0.04 * truth["cpu_s"])
+                               delta=0.01 * truth["cpu_s"])
         # What is made up for stands at a stack of their kin's, or at none.
         self.check_shares(profile.self_ticks(), profile.ticks, truth, tolerance=8.0)
 
