@@ -18,6 +18,8 @@
 
 enum { ACCOUNT_NS = 100000000, CHILDREN_ACCOUNT_NS = 1000000000 };
 
+enum { RING_DELAY_NS = 2000000 }; /* a record may come so late into another CPU's ring */
+
 static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
@@ -245,7 +247,7 @@ bool session_step(struct session *session)
     sampler_wait(session->sampler, session_gc_descriptor(session->gc),
                  session_gc_patience(session->gc, patience_ms));
     /* What is newer may still be on its way into another CPU's ring. */
-    drain(session, monotonic_ns() - (uint64_t)(patience_ms < 5 ? patience_ms : 5) * 1000000);
+    drain(session, monotonic_ns() - RING_DELAY_NS);
     bool alive = target_alive(&session->target);
     session_node_step(session->node, session);
     read_cpu_time(session, false);

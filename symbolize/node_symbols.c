@@ -7,7 +7,7 @@
 enum { VTABLE_HEAD = 16 }; /* an object points past its class's offset and type */
 
 struct place {
-    uint64_t address;
+    uint64_t address, size;
     bool found;
 };
 
@@ -23,6 +23,7 @@ enum {
     MAJOR,
     MINOR,
     UV_DEFAULT_LOOP,
+    MARK_COMPACT,
     SPACES,
     WANTED = SPACES + NODE_SPACE_CLASSES
 };
@@ -38,6 +39,7 @@ static const char *const targets[SPACES] = {
     [MAJOR] = "_ZN2v88internal7Version6major_E",
     [MINOR] = "_ZN2v88internal7Version6minor_E",
     [UV_DEFAULT_LOOP] = "uv_default_loop",
+    [MARK_COMPACT] = "_ZN2v88internal4Heap11MarkCompactEv",
 };
 
 /* V8's heap/spaces.h, new-spaces.h, paged-spaces.h, large-spaces.h, read-only-spaces.h. */
@@ -71,15 +73,15 @@ static const struct {
 static void take_place(void *context, size_t wanted, const struct symbol *symbol)
 {
     struct place *places = context;
-    places[wanted] = (struct place){symbol->address, true};
+    places[wanted] = (struct place){symbol->address, symbol->size, true};
 }
 
-/* The loop is the largest variable, and the functions of libuv that are wanted are short. */
+/* The loop is the largest variable, and the functions that are wanted are short. */
 static void find_places(struct elf_file *file, struct place places[WANTED])
 {
     static const struct symbol_filter filters[] = {
         {.types = SYMBOL_DATA, .smallest = 4, .largest = 1024},
-        {.types = SYMBOL_FUNCTIONS, .smallest = 1, .largest = 1024},
+        {.types = SYMBOL_FUNCTIONS, .smallest = 1, .largest = 2048},
     };
     struct symbol_wanted wanted[WANTED];
     for (size_t i = 0; i < WANTED; i++)
@@ -125,6 +127,8 @@ bool node_symbols_read(struct elf_file *file, uint64_t bias, struct node_symbols
         .semi_space_vtable = address_of(&places[SEMI_SPACE], bias, VTABLE_HEAD),
         .major = address_of(&places[MAJOR], bias, 0),
         .minor = address_of(&places[MINOR], bias, 0),
+        .mark_compact = address_of(&places[MARK_COMPACT], bias, 0),
+        .mark_compact_size = places[MARK_COMPACT].size,
     };
     for (size_t i = 0; i < NODE_SPACE_CLASSES; i++)
         ret_symbols->spaces[i] = (struct node_space_class){

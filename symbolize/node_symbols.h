@@ -40,6 +40,8 @@ struct node_symbols {
     uint64_t allocator_vtable;     /* of node::NodeArrayBufferAllocator */
     uint64_t semi_space_vtable;    /* of the halves of the new space */
     uint64_t major, minor;         /* int v8::internal::Version::major_, minor_ */
+    uint64_t mark_compact;         /* Heap::MarkCompact() of V8 */
+    uint64_t mark_compact_size;
     uint64_t data_start, data_end; /* the executable's own variables */
     struct node_space_class spaces[NODE_SPACE_CLASSES];
 };

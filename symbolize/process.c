@@ -116,11 +116,11 @@ struct v8 *process_v8(struct process *process, struct profile *profile)
     if (process->v8_generation == process->space.generation)
         return process->v8;
     process->v8_generation = process->space.generation;
-    struct module *module = process->v8 ? NULL : v8_module(&process->space);
+    const struct segment *segment = process->v8 ? NULL : v8_segment(&process->space);
     struct error err;
-    if (!module)
+    if (!segment)
         return process->v8;
-    process->v8 = v8_new(profile, module, process->space.pid, &err);
+    process->v8 = v8_new(profile, segment->module, segment->bias, process->space.pid, &err);
     /* The first one's stands for all. */
     if (process->v8 && !profile->quality.v8)
         profile->quality.v8 = strings_intern(&profile->strings, v8_version(process->v8));

@@ -59,7 +59,7 @@ struct recorder {
     uint64_t forked;                      /* threads created since the start */
     uint64_t ended;                       /* threads whose RECORD_TIME came */
     uint64_t frames_before, named_before; /* of quality, when their share was looked at last */
-    bool urgent;                          /* it was low */
+    int patience_ms;                      /* what came of it */
     uint64_t exit_ticks;                  /* charged to the creation and end of threads */
 };
 
@@ -92,23 +92,31 @@ int recorder_read_mappings(struct recorder *recorder, pid_t pid, struct error *e
     struct process *process = process_get(&recorder->processes, (uint32_t)pid);
     if (!process)
         return error_set(err, ERROR_LIMIT, "more processes than can be followed");
-    return space_read(&process->space, recorder->processes.modules, err);
+    if (space_read(&process->space, recorder->processes.modules, err))
+        return -1;
+    process_v8(process, recorder->profile); /* it takes a while, and samples would wait */
+    return 0;
 }
 
 int recorder_patience_ms(struct recorder *recorder)
 {
-    enum { IDLE_MS = 100, PROMPT_MS = 10, URGENT_MS = 2, FRAMES = 2000, MISSED_PERCENT = 1 };
+    enum { NATIVE_MS = 100, SHORTEST_MS = 2, LONGEST_MS = 64, FRAMES = 500, MISSED_PERCENT = 1 };
     const struct quality *quality = &recorder->profile->quality;
     uint64_t frames = quality->js_frames - recorder->frames_before;
-    if (!quality->js_frames)
-        return IDLE_MS;
+    if (!quality->v8)
+        return NATIVE_MS;
+    if (!recorder->patience_ms)
+        recorder->patience_ms = SHORTEST_MS;
     if (frames >= FRAMES) {
         uint64_t missed = frames - (quality->js_named - recorder->named_before);
-        recorder->urgent = missed * 100 > frames * MISSED_PERCENT;
+        bool urgent = missed * 100 > frames * MISSED_PERCENT;
+        recorder->patience_ms = urgent                                    ? SHORTEST_MS
+                                : recorder->patience_ms < LONGEST_MS ? 2 * recorder->patience_ms
+                                                                     : LONGEST_MS;
         recorder->frames_before = quality->js_frames;
         recorder->named_before = quality->js_named;
     }
-    return recorder->urgent ? URGENT_MS : PROMPT_MS;
+    return recorder->patience_ms;
 }
 
 uint64_t recorder_ticks(const struct recorder *recorder)

@@ -121,6 +121,8 @@ static void push_user_frames(struct stacks *stacks, struct process *process,
                               record->sample.stack_cut};
     struct v8 *v8 = process_v8(process, stacks->profile);
     size_t unwound = 0;
+    if (v8)
+        v8_begin(v8, record->time_ns);
     unwinder_ask(stacks->unwinder, v8 ? v8_leaf_frame : NULL, v8);
     enum unwind_end end = unwind(stacks, process, record, &copy, &unwound);
     quality->truncated += end == UNWIND_TRUNCATED;

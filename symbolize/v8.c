@@ -26,7 +26,7 @@ enum {
     LARGE_MODULE_BYTES = 1 << 24 /* V8 alone has 20 MB of code; symbols of less are not searched */
 };
 
-struct module *v8_module(const struct space *space)
+const struct segment *v8_segment(const struct space *space)
 {
     for (size_t i = 0; i < space->segments.count; i++) {
         struct module *module = space->segments.items[i].module;
@@ -36,7 +36,7 @@ struct module *v8_module(const struct space *space)
                              ? MODULE_V8_PRESENT
                              : MODULE_V8_ABSENT;
         if (module->v8 == MODULE_V8_PRESENT)
-            return module;
+            return &space->segments.items[i];
     }
     return NULL;
 }
@@ -49,7 +49,8 @@ static frame_id add_named_frame(struct v8 *v8, const char *name, enum frame_kind
     return profile_add_frame(v8->profile, &frame);
 }
 
-struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, struct error *err)
+struct v8 *v8_new(struct profile *profile, struct module *module, uint64_t bias, pid_t pid,
+                  struct error *err)
 {
     struct v8 *v8 = xcalloc(1, sizeof *v8);
     struct v8_layout *layout = &v8->heap.layout;
@@ -62,6 +63,7 @@ struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, str
     v8->heap.memory.pid = pid;
     v8->heap.bytecode_sizes =
         elf_file_data(module->elf, layout->bytecode_sizes, (size_t)3 * layout->bytecode_count);
+    v8_epoch_init(&v8->epoch, module->elf, bias);
     v8->scripts = v8_scripts_new();
     v8->builtins = v8_builtins_new(module->elf, layout->blob_start, layout->blob_size);
     v8->nameless_builtin = add_named_frame(v8, "(V8 builtin)", FRAME_RUNTIME);
@@ -96,6 +98,17 @@ uint64_t v8_reads(const struct v8 *v8)
 const char *v8_version(const struct v8 *v8)
 {
     return v8->version;
+}
+
+void v8_begin(struct v8 *v8, uint64_t sampled_ns)
+{
+    enum { FRESH_NS = 5000000 };
+    v8->sampled_ns = sampled_ns;
+    v8->now_ns = v8_clock_ns();
+    if (v8->epoch.read_ns < sampled_ns)
+        v8_epoch_read(&v8->epoch, &v8->heap.memory, v8->now_ns);
+    v8->fresh = v8->now_ns - sampled_ns < FRESH_NS;
+    v8->holds = v8_epoch_is_known(&v8->epoch) ? v8_epoch_holds(&v8->epoch, sampled_ns) : v8->fresh;
 }
 
 static bool in_builtins(const struct v8 *v8, const struct segment *segment, uint64_t pc)
@@ -137,9 +150,9 @@ bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret
         memcpy(ret_word, view->stack->data + at, sizeof *ret_word);
         return true;
     }
-    /* Beyond the copy the frame may have changed since; its return address shows most of that. */
+    /* Beyond the copy the frame may change; its return address shows most of that. */
     uint64_t words[2];
-    if (index + 1 == view->count || !v8_word(&view->v8->heap, fp + 8, &words[0]) ||
+    if (!view->v8->fresh || index + 1 == view->count || !v8_word(&view->v8->heap, fp + 8, &words[0]) ||
         /* The pc of a caller is in its call, but that of a frame to resume is exact. */
         words[0] - view->frames[index + 1].pc > 1 ||
         !v8_word(&view->v8->heap, fp + (uint64_t)(int64_t)offset, &words[1]))
@@ -148,14 +161,15 @@ bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret
     return true;
 }
 
-/* Whether a frame in V8's code is a function's. */
-static bool is_function_frame(struct v8_view *view, size_t index)
+/* Whether a frame in V8's code says that it is no function's. */
+static bool is_no_function(struct v8_view *view, size_t index)
 {
     const struct v8_layout *layout = &view->v8->heap.layout;
     uint64_t context, function;
-    return v8_frame_word(view, index, layout->frame_context, &context) &&
-           v8_frame_word(view, index, layout->frame_function, &function) && v8_is_object(context) &&
-           v8_is_object(function);
+    return (v8_frame_word(view, index, layout->frame_context, &context) &&
+            !v8_is_object(context)) ||
+           (v8_frame_word(view, index, layout->frame_function, &function) &&
+            !v8_is_object(function));
 }
 
 static bool bytecodes_of_frame(struct v8_view *view, size_t index, uint64_t *ret_array)
@@ -217,18 +231,18 @@ static void append_interpreted(struct v8_view *view, size_t index, struct v8_run
     struct v8 *v8 = view->v8;
     const struct v8_layout *layout = &v8->heap.layout;
     uint64_t array, word;
-    /* The entry's first instructions have not made the whole frame yet. */
-    if (!bytecodes_of_frame(view, index, &array) ||
-        !v8_frame_word(view, index, layout->frame_bytecode_offset, &word) || !v8_is_smi(word)) {
-        append_frame(v8, run, builtin);
+    bool whole = bytecodes_of_frame(view, index, &array) &&
+                 v8_frame_word(view, index, layout->frame_bytecode_offset, &word) &&
+                 v8_is_smi(word);
+    struct v8_bytecodes *bytecodes = whole ? v8_learn_bytecodes(view, index, array) : NULL;
+    if (bytecodes) {
+        int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
+        append_bytecode(v8, run, bytecodes, offset < 0 ? -1 : offset);
         return;
     }
-    struct v8_bytecodes *bytecodes = v8_learn_bytecodes(view, index, array);
-    int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
-    if (bytecodes)
-        append_bytecode(v8, run, bytecodes, offset < 0 ? -1 : offset);
-    else
-        append_frame(v8, run, is_function_frame(view, index) ? v8->unknown : builtin);
+    /* The entry's first instructions have not made the whole frame yet. */
+    bool unmade = !index && !whole;
+    append_frame(v8, run, unmade || is_no_function(view, index) ? builtin : v8->unknown);
 }
 
 /* What the code stands for at pc, as a key of the place in it. */
@@ -297,7 +311,7 @@ static size_t names_of_optimised(struct v8_view *view, size_t index,
 static size_t names_of_compiled(struct v8_view *view, size_t index, struct v8_compiled *compiled,
                                 struct v8_named ret_names[LIMIT_INLINE_DEPTH])
 {
-    uint64_t now_ns = v8_clock_ns();
+    uint64_t now_ns = view->v8->now_ns;
     bool baseline = compiled->code.kind == V8_CODE_BASELINE;
     if ((!baseline && v8_missed_lately(compiled->entry.missed_ns, now_ns)) ||
         !v8_code_renew(&view->v8->heap, &compiled->code))
@@ -337,7 +351,7 @@ static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
     if (compiled && compiled->entry.known)
         return compiled;
     struct v8_missing_code *missing = &v8->missing[hash_mix(pc) & (V8_MISSING_CACHED - 1)];
-    uint64_t now_ns = v8_clock_ns();
+    uint64_t now_ns = v8->now_ns;
     if (missing->pc == pc && v8_missed_lately(missing->missed_ns, now_ns))
         return NULL;
     if (!v8_code_find(&v8->heap, pc, &code)) {
@@ -349,17 +363,43 @@ static struct v8_compiled *compiled_at(struct v8 *v8, uint64_t pc)
     entry->identity_address = code.identity_address;
     entry->identity_size = code.identity_size;
     memcpy(entry->identity, code.identity, code.identity_size);
-    entry->proven_ns = now_ns;
+    entry->since_ns = entry->proven_ns = now_ns;
     entry->known = true;
     return compiled;
+}
+
+/* Whether the frame is one of the code that is at its pc now: baseline code keeps its bytecodes. */
+static bool frame_confirms(struct v8_view *view, size_t index, const struct v8_compiled *compiled)
+{
+    struct v8_heap *heap = &view->v8->heap;
+    uint64_t of_code, of_frame;
+    switch (compiled->code.kind) {
+    case V8_CODE_BASELINE:
+        of_code = bytecodes_of_baseline(heap, &compiled->code);
+        return of_code && bytecodes_of_frame(view, index, &of_frame) && of_frame == of_code &&
+               v8_learn_bytecodes(view, index, of_code);
+    case V8_CODE_MAGLEV:
+    case V8_CODE_TURBOFAN:
+        return v8_code_function(heap, &compiled->code, &of_code) &&
+               v8_frame_shared(view, index, &of_frame) && of_frame == of_code;
+    case V8_CODE_BUILTIN: /* its frame alone tells the function */
+        return true;
+    case V8_CODE_REGEXP:
+    case V8_CODE_WASM:
+    case V8_CODE_OTHER:
+        break;
+    }
+    return false;
 }
 
 static void append_generated(struct v8_view *view, size_t index, struct v8_run *run)
 {
     struct v8 *v8 = view->v8;
     struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
-    if (!compiled) {
-        if (is_function_frame(view, index))
+    if (!compiled || (!v8_was_there(v8, &compiled->entry) &&
+                      !(v8_code_renew(&v8->heap, &compiled->code) &&
+                        frame_confirms(view, index, compiled)))) {
+        if (!is_no_function(view, index))
             append_frame(v8, run, v8->unknown);
         return;
     }
@@ -410,7 +450,9 @@ enum leaf_frame v8_leaf_frame(void *context, const struct segment *segment, uint
     }
     struct v8_compiled *compiled =
         module_is_generated(segment->module) ? compiled_at(v8, pc) : NULL;
-    const struct frame_states *states = compiled ? states_of_compiled(v8, compiled) : NULL;
+    const struct frame_states *states = compiled && v8_was_there(v8, &compiled->entry)
+                                            ? states_of_compiled(v8, compiled)
+                                            : NULL;
     return states ? frame_states_find(states, pc, ret_where) : LEAF_UNKNOWN;
 }
 
@@ -465,7 +507,7 @@ static void append_hidden_caller(struct v8_view *view, size_t index, struct v8_r
     if (bytecodes_of_frame(view, index, &array) &&
         v8_type(&v8->heap, array) == v8->heap.layout.bytecode_array)
         append_interpreted(view, index, run, v8->unknown);
-    else if (is_function_frame(view, index))
+    else if (!is_no_function(view, index))
         append_frame(v8, run, v8->unknown);
 }
 
@@ -485,9 +527,12 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
 {
     struct v8_entry *entries[2 * LIMIT_STACK_FRAMES];
     struct v8_view view = {v8, frames, count, stack, count ? frames[0].sp : 0};
+    for (size_t i = 0; i < count; i++)
+        v8->holds = v8->holds && !v8_epoch_collects(&v8->epoch, frames[i].pc);
     v8_cache_trim(&v8->cache);
     v8->names.items.count = 0;
-    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), v8_clock_ns());
+    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), v8->sampled_ns,
+                   v8->now_ns);
     for (size_t i = 0; i < count; i++) {
         struct v8_run *run = &v8->names.runs[i];
         *run = (struct v8_run){.first = (uint32_t)v8->names.items.count};

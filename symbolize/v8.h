@@ -32,13 +32,15 @@ struct v8_names {
     vec(struct v8_named) items;
 };
 
-/* The module of a space that has V8 in it, or NULL. Each module is looked at once. */
-struct module *v8_module(const struct space *space);
+/* A segment of the module of a space that has V8 in it, or NULL. Each module is looked at once. */
+const struct segment *v8_segment(const struct space *space);
 /*
- * For the process that `space` belongs to. Frames and strings are added to `profile`, which
- * outlives the result, as do the modules. NULL and an error if the layout is not understood.
+ * For a process that has the module mapped at `bias` above its own addresses. Frames and strings
+ * are added to `profile`, which outlives the result, as do the modules. NULL and an error if the
+ * layout is not understood.
  */
-struct v8 *v8_new(struct profile *profile, struct module *module, pid_t pid, struct error *err);
+struct v8 *v8_new(struct profile *profile, struct module *module, uint64_t bias, pid_t pid,
+                  struct error *err);
 void v8_free(struct v8 *v8);
 /* In place of the process: a memory of a test's or a fuzzer's. */
 void v8_set_image(struct v8 *v8, memory_image_fn *image, const void *context);
@@ -50,8 +52,13 @@ const char *v8_version(const struct v8 *v8);
 enum leaf_frame v8_leaf_frame(void *v8, const struct segment *segment, uint64_t pc,
                               uint32_t *ret_where);
 /*
- * Names the frames of one stack that is not older than some milliseconds. `stack` is the copy that
- * they were unwound from: it begins at frames[0].sp. The result is owned by v8 and holds until the
+ * When the sample was taken that is asked about next (CLOCK_MONOTONIC): before its leaf and its
+ * stack. What V8 has put in the place of something else since is told apart by it.
+ */
+void v8_begin(struct v8 *v8, uint64_t sampled_ns);
+/*
+ * Names the frames of the sample's stack. `stack` is the copy that they were unwound from: it
+ * begins at frames[0].sp. The result is owned by v8 and holds until the
  * next call.
  */
 const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *frames,

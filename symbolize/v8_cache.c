@@ -4,8 +4,7 @@
 
 enum {
     ENTRIES_MAX = 1 << 14, /* of each kind; some 150 bytes each */
-    NAMES_MAX = 1 << 17,
-    PROOF_NS = 2000000 /* samples come in bursts, and are read in one go */
+    NAMES_MAX = 1 << 17
 };
 
 static void free_compiled(struct v8_compiled *compiled)
@@ -140,7 +139,7 @@ void v8_cache_add_place(struct v8_cache *cache, uint32_t serial, uint32_t key,
 }
 
 void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entries, size_t count,
-                    uint64_t now_ns)
+                    uint64_t sampled_ns, uint64_t now_ns)
 {
     uint8_t bytes[2 * LIMIT_STACK_FRAMES][V8_CODE_IDENTITY];
     struct memory_read reads[2 * LIMIT_STACK_FRAMES];
@@ -148,9 +147,8 @@ void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entrie
     size_t wanted = 0;
     for (size_t i = 0; i < count && i < 2 * LIMIT_STACK_FRAMES; i++) {
         struct v8_entry *entry = entries[i];
-        if (!entry->known || now_ns - entry->proven_ns < PROOF_NS)
+        if (!entry->known || entry->proven_ns >= sampled_ns)
             continue;
-        entry->proven_ns = now_ns;
         asked[wanted] = entry;
         reads[wanted] = (struct memory_read){.address = entry->identity_address,
                                              .into = bytes[wanted],
@@ -159,7 +157,9 @@ void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entrie
     }
     if (wanted)
         remote_read_all(memory, reads, wanted);
-    for (size_t i = 0; i < wanted; i++)
+    for (size_t i = 0; i < wanted; i++) {
         asked[i]->known =
             reads[i].done && !memcmp(bytes[i], asked[i]->identity, asked[i]->identity_size);
+        asked[i]->proven_ns = now_ns;
+    }
 }

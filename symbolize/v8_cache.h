@@ -4,8 +4,9 @@
  * Internal to v8.c. An interpreted function is known by its BytecodeArray, compiled code by the
  * range of its instructions. Each entry remembers some bytes of the process that no other function
  * has in the same place (its header with the addresses of its tables); they are compared again, all
- * entries of a stack in one read, when some milliseconds have passed. Bounded: a cache that is full
- * is emptied.
+ * entries of a stack in one read, for a sample that is younger than the last comparison. So what was
+ * seen before a sample and is found after it was there in between. Bounded: a cache that is full is
+ * emptied.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_CACHE_H
 #define MEMPROF_SYMBOLIZE_V8_CACHE_H
@@ -19,7 +20,8 @@
 struct v8_entry {
     uint32_t serial;    /* never used twice: what is remembered by it goes stale by itself */
     bool known;         /* false: nothing could be learnt, or it is not true any more */
-    uint64_t proven_ns; /* CLOCK_MONOTONIC, when its identity was last compared */
+    uint64_t since_ns;  /* CLOCK_MONOTONIC, when it was first seen */
+    uint64_t proven_ns; /* when its identity was last compared, and found */
     uint64_t missed_ns; /* when it was last tried to learn something of it in vain; 0: never */
     uint64_t identity_address;
     uint8_t identity[V8_CODE_IDENTITY];
@@ -84,10 +86,10 @@ void v8_cache_add_place(struct v8_cache *cache, uint32_t serial, uint32_t key,
                         const struct v8_named *names, size_t count);
 
 /*
- * Compares the identity of those of the entries that are known and were not proven for some
- * milliseconds. One that has changed is not `known` any more.
+ * Compares the identity of those of the entries that are known and were not proven after a sample
+ * of sampled_ns. One that has changed is not `known` any more.
  */
 void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entries, size_t count,
-                    uint64_t now_ns);
+                    uint64_t sampled_ns, uint64_t now_ns);
 
 #endif

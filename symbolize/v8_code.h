@@ -48,6 +48,8 @@ struct v8_site {
 bool v8_code_find(struct v8_heap *heap, uint64_t pc, struct v8_code *ret_code);
 /* Reads the fields of known code again, as its tables may have moved; false: it is no more. */
 bool v8_code_renew(struct v8_heap *heap, struct v8_code *code);
+/* The SharedFunctionInfo (tagged) that optimised code was compiled for; false if it can't be told. */
+bool v8_code_function(struct v8_heap *heap, const struct v8_code *code, uint64_t *ret_shared);
 /*
  * The functions that optimised code stands for at pc, innermost inlined one first, at most
  * LIMIT_INLINE_DEPTH. `call`: pc is a return address minus one, and then they are exact where V8

@@ -9,6 +9,7 @@
 #include "symbolize/v8.h"
 #include "symbolize/v8_builtins.h"
 #include "symbolize/v8_cache.h"
+#include "symbolize/v8_epoch.h"
 
 #include <time.h>
 
@@ -39,8 +40,21 @@ struct v8 {
     uint32_t last_recent;
     struct v8_missing_code missing[V8_MISSING_CACHED];
     frame_id unknown;
+    struct v8_epoch epoch;
+    uint64_t sampled_ns, now_ns; /* of the sample at hand: when it was taken and came here */
+    bool fresh;                  /* it is young */
+    bool holds;                  /* what it saw is where it was, but for young objects */
     struct v8_names names;
 };
+
+/*
+ * Whether what is at an address now is what the sample saw there. Otherwise it may have taken the
+ * place of what is gone: the frame has to confirm it.
+ */
+static inline bool v8_was_there(const struct v8 *v8, const struct v8_entry *entry)
+{
+    return entry->since_ns <= v8->sampled_ns || v8->holds;
+}
 
 /* The stack that is being named. */
 struct v8_view {
@@ -63,6 +77,8 @@ static inline uint64_t v8_clock_ns(void)
  * the process. False if it can't be had.
  */
 bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret_word);
+/* The function (JSFunction) of frames[index] is still where it was, and has this SharedFunctionInfo. */
+bool v8_frame_shared(struct v8_view *view, size_t index, uint64_t *ret_shared);
 /*
  * The function of a BytecodeArray (tagged) that frames[index] runs, learnt if need be; NULL if it
  * can't be told. Valid until the next stack.

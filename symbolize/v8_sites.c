@@ -151,6 +151,15 @@ static void complete_positions(const struct v8_deopt *deopt, uint32_t offset, st
             chain->sites[i].position = other.sites[i].position;
 }
 
+bool v8_code_function(struct v8_heap *heap, const struct v8_code *code, uint64_t *ret_shared)
+{
+    struct v8_deopt deopt;
+    if (!v8_deopt_open(heap, code, &deopt))
+        return false;
+    *ret_shared = deopt.function;
+    return true;
+}
+
 size_t v8_code_sites(struct v8_heap *heap, const struct v8_code *code, uint64_t pc, bool call,
                      struct v8_site *ret_sites)
 {

@@ -124,7 +124,7 @@ static void name_stack(struct module *module, struct input *input)
     struct segment of_module = {0, UINT64_MAX, 0, 0, module};
     struct segment of_generated = {0, UINT64_MAX, 0, 0, &generated};
     static struct unwound_frame frames[FRAMES_MAX];
-    struct v8 *v8 = v8_new(profile, module, 0, NULL);
+    struct v8 *v8 = v8_new(profile, module, 0, 0, NULL);
     if (!v8)
         return;
     size_t count = take_frames(input, &of_module, &of_generated, frames);
@@ -135,6 +135,9 @@ static void name_stack(struct module *module, struct input *input)
     stack.cut = false;
     take_image(input);
     v8_set_image(v8, read_image, &image);
+    v8_begin(v8, 0); /* older than all that is learnt */
+    check(profile, v8_name_stack(v8, frames, count, &stack), count);
+    v8_begin(v8, UINT64_MAX);
     check(profile, v8_name_stack(v8, frames, count, &stack), count);
     check(profile, v8_name_stack(v8, frames, count, &stack), count);
     image.missing = 3;

@@ -190,9 +190,10 @@ static bool read_and_keep(const void *context, uint64_t address, void *into, siz
     return true;
 }
 
-static void write_seed(struct module *module, const struct unwound_frame *frames, size_t count,
-                       const struct stack_copy *stack)
+static void write_seed(const struct segment *of_v8, const struct unwound_frame *frames,
+                       size_t count, const struct stack_copy *stack)
 {
+    struct module *module = of_v8->module;
     _cleanup_fclose_ FILE *seed = fopen(options.seed, "wbe");
     _cleanup_fclose_ FILE *elf = fopen(options.elf, "rbe");
     static uint8_t image[1 << 20];
@@ -215,8 +216,9 @@ static void write_seed(struct module *module, const struct unwound_frame *frames
         put(seed, (uint64_t[]){frames[i].pc - bias, frames[i].sp, frames[i].fp, place}, 32);
     }
     put_block(seed, stack->data, top && top < stack->size ? top : stack->size);
-    struct v8 *fresh = v8_new(profile, module, child, NULL);
+    struct v8 *fresh = v8_new(profile, module, of_v8->bias, child, NULL);
     v8_set_image(fresh, read_and_keep, seed);
+    v8_begin(fresh, UINT64_MAX);
     v8_name_stack(fresh, frames, count, stack);
     v8_free(fresh);
 }
@@ -238,6 +240,7 @@ static const struct v8_names *name_stack(const struct unwound_frame *frames, siz
     const struct v8_names *names = v8_name_stack(v8, frames, count, stack);
     if (options.timed) {
         uint64_t first = now_ns(), first_reads = v8_reads(v8);
+        v8_begin(v8, first);
         names = v8_name_stack(v8, frames, count, stack);
         output_printf(&output,
                       ",\"unwind_ns\":%" PRIu64 ",\"name_ns\":%" PRIu64 ",\"again_ns\":%" PRIu64
@@ -267,12 +270,14 @@ static void write_thread(pid_t tid, struct space *space, bool first)
         return;
     stack.data = copy;
     uint64_t start = now_ns();
+    if (v8)
+        v8_begin(v8, start);
     enum unwind_end end = unwinder_run(unwinder, space, 0, &registers, &stack, frames, &count);
     uint64_t unwind_ns = now_ns() - start;
     output_printf(&output, "%s{\"tid\":%d,\"end\":\"%s\"", first ? "" : ",", tid, ends[end]);
     const struct v8_names *names = v8 ? name_stack(frames, count, &stack, unwind_ns) : NULL;
     if (names && options.seed && tid == child && ++stops_seen == options.seed_stop)
-        write_seed(v8_module(space), frames, count, &stack);
+        write_seed(v8_segment(space), frames, count, &stack);
     output_text(&output, ",\"frames\":[");
     for (size_t i = 0; i < count; i++) {
         struct v8_run run = names ? names->runs[i] : (struct v8_run){0};
@@ -299,10 +304,10 @@ static bool stop_thread(pid_t tid)
 static void open_v8(const struct space *space)
 {
     struct error err;
-    struct module *module = v8 ? NULL : v8_module(space);
-    if (!module)
+    const struct segment *segment = v8 ? NULL : v8_segment(space);
+    if (!segment)
         return;
-    v8 = v8_new(profile, module, child, &err);
+    v8 = v8_new(profile, segment->module, segment->bias, child, &err);
     if (!v8)
         fail("V8", err.text);
     unwinder_ask(unwinder, v8_leaf_frame, v8);
