@@ -110,7 +110,7 @@ int recorder_patience_ms(struct recorder *recorder)
     if (frames >= FRAMES) {
         uint64_t missed = frames - (quality->js_named - recorder->named_before);
         bool urgent = missed * 100 > frames * MISSED_PERCENT;
-        recorder->patience_ms = urgent                                    ? SHORTEST_MS
+        recorder->patience_ms = urgent                               ? SHORTEST_MS
                                 : recorder->patience_ms < LONGEST_MS ? 2 * recorder->patience_ms
                                                                      : LONGEST_MS;
         recorder->frames_before = quality->js_frames;

@@ -13,7 +13,7 @@
  *     fp - 32   BytecodeArray       interpreted and baseline code
  *     fp - 40   bytecode offset     interpreted code
  *
- * Which function that is stands in v8_learn.c. Compiled code knows its functions itself.
+ * Which function that is stands in v8_learn.c, and where in it in v8_places.c.
  */
 #include "symbolize/v8.h"
 
@@ -152,7 +152,8 @@ bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret
     }
     /* Beyond the copy the frame may change; its return address shows most of that. */
     uint64_t words[2];
-    if (!view->v8->fresh || index + 1 == view->count || !v8_word(&view->v8->heap, fp + 8, &words[0]) ||
+    if (!view->v8->fresh || index + 1 == view->count ||
+        !v8_word(&view->v8->heap, fp + 8, &words[0]) ||
         /* The pc of a caller is in its call, but that of a frame to resume is exact. */
         words[0] - view->frames[index + 1].pc > 1 ||
         !v8_word(&view->v8->heap, fp + (uint64_t)(int64_t)offset, &words[1]))
@@ -178,24 +179,6 @@ static bool bytecodes_of_frame(struct v8_view *view, size_t index, uint64_t *ret
            v8_is_object(*ret_array);
 }
 
-static struct v8_named named_frame(struct v8 *v8, const struct v8_function *function,
-                                   enum code_tier tier, uint32_t position)
-{
-    struct v8_named named = {0};
-    uint32_t column;
-    named.frame = profile_add_frame(v8->profile, &(struct frame){.function = function->name,
-                                                                 .file = function->file,
-                                                                 .line = function->line,
-                                                                 .column = function->column,
-                                                                 .script = function->script_id,
-                                                                 .kind = FRAME_JAVASCRIPT,
-                                                                 .tier = tier});
-    if (position == V8_NO_POSITION || !v8_script_position(&v8->heap, v8->scripts, function->script,
-                                                          position, &named.line, &column))
-        named.line = 0;
-    return named;
-}
-
 static void append(struct v8 *v8, struct v8_run *run, const struct v8_named *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -208,23 +191,14 @@ static void append_frame(struct v8 *v8, struct v8_run *run, frame_id frame)
     append(v8, run, &(struct v8_named){.frame = frame}, 1);
 }
 
-/* A place in an interpreted function; offset -1: unknown. */
-static void append_bytecode(struct v8 *v8, struct v8_run *run, const struct v8_bytecodes *bytecodes,
-                            int32_t offset)
+static void append_place(struct v8 *v8, struct v8_run *run, const struct v8_named *names,
+                         size_t count)
 {
-    uint32_t serial = bytecodes->entry.serial, key = (uint32_t)offset;
-    size_t count;
-    const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
-    if (!names) {
-        uint32_t position =
-            offset < 0 ? V8_NO_POSITION : v8_bytecode_position(&v8->heap, bytecodes->array, offset);
-        struct v8_named named = named_frame(v8, &bytecodes->function, TIER_INTERPRETED, position);
-        v8_cache_add_place(&v8->cache, serial, key, &named, 1);
-        names = v8_cache_place(&v8->cache, serial, key, &count);
-    }
-    append(v8, run, names, count);
+    if (names)
+        append(v8, run, names, count);
+    else
+        append_frame(v8, run, v8->unknown);
 }
-
 static void append_interpreted(struct v8_view *view, size_t index, struct v8_run *run,
                                frame_id builtin)
 {
@@ -236,111 +210,15 @@ static void append_interpreted(struct v8_view *view, size_t index, struct v8_run
                  v8_is_smi(word);
     struct v8_bytecodes *bytecodes = whole ? v8_learn_bytecodes(view, index, array) : NULL;
     if (bytecodes) {
+        size_t count;
         int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
-        append_bytecode(v8, run, bytecodes, offset < 0 ? -1 : offset);
+        append_place(v8, run,
+                     v8_place_of_bytecodes(v8, bytecodes, offset < 0 ? -1 : offset, &count), count);
         return;
     }
     /* The entry's first instructions have not made the whole frame yet. */
     bool unmade = !index && !whole;
     append_frame(v8, run, unmade || is_no_function(view, index) ? builtin : v8->unknown);
-}
-
-/* What the code stands for at pc, as a key of the place in it. */
-static uint32_t key_of(const struct v8_compiled *compiled, uint64_t pc, bool call)
-{
-    return (uint32_t)(pc - compiled->code.start) << 1 | call;
-}
-
-/*
- * Baseline code keeps its BytecodeArray in the place of deoptimisation data, or the
- * InterpreterData that has it first. Not by the frame: until that is complete it is the caller's.
- */
-static uint64_t bytecodes_of_baseline(struct v8_heap *heap, const struct v8_code *code)
-{
-    uint64_t word = code->deoptimization, first;
-    if (v8_type(heap, word) == heap->layout.bytecode_array)
-        return word;
-    return v8_is_object(word) && v8_field(heap, word, 8, &first) &&
-                   v8_type(heap, first) == heap->layout.bytecode_array
-               ? first
-               : 0;
-}
-
-/* Baseline code is one function's: its places are known by the code. */
-static size_t names_of_baseline(struct v8_view *view, size_t index,
-                                const struct v8_compiled *compiled, struct v8_named *ret_name)
-{
-    struct v8 *v8 = view->v8;
-    uint64_t array = bytecodes_of_baseline(&v8->heap, &compiled->code);
-    struct v8_bytecodes *bytecodes = array ? v8_learn_bytecodes(view, index, array) : NULL;
-    if (!bytecodes)
-        return 0;
-    int32_t offset = v8_baseline_offset(&v8->heap, &compiled->code, array, view->frames[index].pc);
-    uint32_t position =
-        offset < 0 ? V8_NO_POSITION : v8_bytecode_position(&v8->heap, array, offset);
-    *ret_name = named_frame(v8, &bytecodes->function, TIER_BASELINE, position);
-    return 1;
-}
-
-static size_t names_of_sites(struct v8 *v8, const struct v8_site *sites, size_t count,
-                             enum code_tier tier, struct v8_named ret_names[LIMIT_INLINE_DEPTH])
-{
-    for (size_t i = 0; i < count; i++) {
-        struct v8_function function;
-        if (v8_function_read(&v8->heap, v8->scripts, &v8->profile->strings, sites[i].shared,
-                             &function))
-            ret_names[i] = named_frame(v8, &function, tier, sites[i].position);
-        else
-            ret_names[i] = (struct v8_named){.frame = v8->unknown};
-    }
-    return count;
-}
-
-static size_t names_of_optimised(struct v8_view *view, size_t index,
-                                 const struct v8_compiled *compiled,
-                                 struct v8_named ret_names[LIMIT_INLINE_DEPTH])
-{
-    struct v8_site sites[LIMIT_INLINE_DEPTH];
-    size_t count =
-        v8_code_sites(&view->v8->heap, &compiled->code, view->frames[index].pc, index > 0, sites);
-    return names_of_sites(view->v8, sites, count,
-                          compiled->code.kind == V8_CODE_MAGLEV ? TIER_MAGLEV : TIER_OPTIMIZED,
-                          ret_names);
-}
-
-static size_t names_of_compiled(struct v8_view *view, size_t index, struct v8_compiled *compiled,
-                                struct v8_named ret_names[LIMIT_INLINE_DEPTH])
-{
-    uint64_t now_ns = view->v8->now_ns;
-    bool baseline = compiled->code.kind == V8_CODE_BASELINE;
-    if ((!baseline && v8_missed_lately(compiled->entry.missed_ns, now_ns)) ||
-        !v8_code_renew(&view->v8->heap, &compiled->code))
-        return 0;
-    size_t count = baseline ? names_of_baseline(view, index, compiled, ret_names)
-                            : names_of_optimised(view, index, compiled, ret_names);
-    compiled->entry.missed_ns = count ? 0 : now_ns;
-    return count;
-}
-
-static void append_compiled(struct v8_view *view, size_t index, struct v8_run *run,
-                            struct v8_compiled *compiled)
-{
-    struct v8 *v8 = view->v8;
-    uint32_t serial = compiled->entry.serial;
-    uint32_t key = key_of(compiled, view->frames[index].pc, index > 0);
-    size_t count;
-    const struct v8_named *names = v8_cache_place(&v8->cache, serial, key, &count);
-    if (!names) {
-        struct v8_named made[LIMIT_INLINE_DEPTH];
-        count = names_of_compiled(view, index, compiled, made);
-        if (!count) {
-            append_frame(v8, run, v8->unknown);
-            return;
-        }
-        v8_cache_add_place(&v8->cache, serial, key, made, count);
-        names = v8_cache_place(&v8->cache, serial, key, &count);
-    }
-    append(v8, run, names, count);
 }
 
 /* Code that is not known, or was other code a moment ago, is looked for. */
@@ -375,7 +253,7 @@ static bool frame_confirms(struct v8_view *view, size_t index, const struct v8_c
     uint64_t of_code, of_frame;
     switch (compiled->code.kind) {
     case V8_CODE_BASELINE:
-        of_code = bytecodes_of_baseline(heap, &compiled->code);
+        of_code = v8_baseline_bytecodes(heap, &compiled->code);
         return of_code && bytecodes_of_frame(view, index, &of_frame) && of_frame == of_code &&
                v8_learn_bytecodes(view, index, of_code);
     case V8_CODE_MAGLEV:
@@ -395,10 +273,11 @@ static bool frame_confirms(struct v8_view *view, size_t index, const struct v8_c
 static void append_generated(struct v8_view *view, size_t index, struct v8_run *run)
 {
     struct v8 *v8 = view->v8;
+    size_t count;
     struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
-    if (!compiled || (!v8_was_there(v8, &compiled->entry) &&
-                      !(v8_code_renew(&v8->heap, &compiled->code) &&
-                        frame_confirms(view, index, compiled)))) {
+    if (!compiled ||
+        (!v8_was_there(v8, &compiled->entry) &&
+         !(v8_code_renew(&v8->heap, &compiled->code) && frame_confirms(view, index, compiled)))) {
         if (!is_no_function(view, index))
             append_frame(v8, run, v8->unknown);
         return;
@@ -407,7 +286,7 @@ static void append_generated(struct v8_view *view, size_t index, struct v8_run *
     case V8_CODE_BASELINE:
     case V8_CODE_MAGLEV:
     case V8_CODE_TURBOFAN:
-        append_compiled(view, index, run, compiled);
+        append_place(v8, run, v8_place_of_code(view, index, compiled, &count), count);
         break;
     case V8_CODE_BUILTIN: /* --interpreted-frames-native-stack has a copy for each function */
         append_interpreted(view, index, run, v8->nameless_builtin);
@@ -450,9 +329,8 @@ enum leaf_frame v8_leaf_frame(void *context, const struct segment *segment, uint
     }
     struct v8_compiled *compiled =
         module_is_generated(segment->module) ? compiled_at(v8, pc) : NULL;
-    const struct frame_states *states = compiled && v8_was_there(v8, &compiled->entry)
-                                            ? states_of_compiled(v8, compiled)
-                                            : NULL;
+    const struct frame_states *states =
+        compiled && v8_was_there(v8, &compiled->entry) ? states_of_compiled(v8, compiled) : NULL;
     return states ? frame_states_find(states, pc, ret_where) : LEAF_UNKNOWN;
 }
 

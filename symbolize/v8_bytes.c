@@ -2,7 +2,6 @@
 
 #include "core/limits.h"
 
-enum { PAGE_BYTES = 4096 };
 
 void v8_bytes_init(struct v8_bytes *bytes, struct v8_heap *heap, uint64_t address, uint32_t size)
 {
@@ -33,15 +32,14 @@ uint8_t v8_bytes_next(struct v8_bytes *bytes)
         return 0;
     }
     if (bytes->at < bytes->first || bytes->at - bytes->first >= bytes->held) {
-        /* Of a table of unknown length the end is not known, and the next page may not be there. */
+        /* Within a block: of a table of unknown length the next page may not be there. */
         uint32_t left = bytes->size - bytes->at;
-        uint32_t on_page = PAGE_BYTES - (uint32_t)((bytes->address + bytes->at) % PAGE_BYTES);
+        uint64_t address = bytes->address + bytes->at;
         bytes->first = bytes->at;
-        bytes->held = left < sizeof bytes->buffer ? left : sizeof bytes->buffer;
-        if (bytes->held > on_page)
-            bytes->held = on_page;
-        if (!remote_read(&bytes->heap->memory, bytes->address + bytes->at, bytes->buffer,
-                         bytes->held)) {
+        bytes->held = sizeof bytes->buffer - (uint32_t)(address % sizeof bytes->buffer);
+        if (bytes->held > left)
+            bytes->held = left;
+        if (!v8_read(bytes->heap, address, bytes->buffer, bytes->held)) {
             bytes->held = 0;
             bytes->broken = true;
             return 0;

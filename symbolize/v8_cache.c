@@ -28,6 +28,8 @@ void v8_cache_release(struct v8_cache *cache)
 {
     release_entries(cache);
     vec_release(&cache->names);
+    for (size_t i = 0; i < V8_READINGS; i++)
+        free(cache->readings[i]);
 }
 
 void v8_cache_trim(struct v8_cache *cache)
@@ -136,6 +138,49 @@ void v8_cache_add_place(struct v8_cache *cache, uint32_t serial, uint32_t key,
         (struct v8_place){serial, key, (uint32_t)cache->names.count, (uint32_t)count};
     for (size_t i = 0; i < count; i++)
         vec_append(&cache->names, names[i]);
+}
+
+/* The one of the entry, else the one that was not used for longest. */
+static struct v8_reading *find_reading(struct v8_cache *cache, uint32_t serial)
+{
+    struct v8_reading **oldest = &cache->readings[0];
+    for (size_t i = 0; i < V8_READINGS; i++) {
+        struct v8_reading **reading = &cache->readings[i];
+        if (!*reading)
+            return *reading = xcalloc(1, sizeof **reading);
+        if ((*reading)->serial == serial)
+            return *reading;
+        if ((*reading)->used < (*oldest)->used)
+            oldest = reading;
+    }
+    return *oldest;
+}
+
+struct v8_blocks *v8_cache_blocks(struct v8_cache *cache, uint32_t serial, uint64_t since_ns)
+{
+    struct v8_reading *reading = find_reading(cache, serial);
+    reading->used = ++cache->uses;
+    if (reading->serial != serial || reading->since_ns != since_ns) {
+        reading->serial = serial;
+        reading->since_ns = since_ns;
+        v8_blocks_clear(&reading->blocks);
+    }
+    return &reading->blocks;
+}
+
+const struct v8_function *v8_cache_function(const struct v8_cache *cache, uint64_t shared,
+                                            uint64_t since_ns)
+{
+    const struct v8_known_function *known =
+        &cache->functions[hash_mix(shared) & (V8_FUNCTIONS - 1)];
+    return known->shared == shared && known->since_ns == since_ns ? &known->function : NULL;
+}
+
+void v8_cache_add_function(struct v8_cache *cache, uint64_t shared, uint64_t since_ns,
+                           const struct v8_function *function)
+{
+    cache->functions[hash_mix(shared) & (V8_FUNCTIONS - 1)] =
+        (struct v8_known_function){shared, since_ns, *function};
 }
 
 void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entries, size_t count,

@@ -4,9 +4,9 @@
  * Internal to v8.c. An interpreted function is known by its BytecodeArray, compiled code by the
  * range of its instructions. Each entry remembers some bytes of the process that no other function
  * has in the same place (its header with the addresses of its tables); they are compared again, all
- * entries of a stack in one read, for a sample that is younger than the last comparison. So what was
- * seen before a sample and is found after it was there in between. Bounded: a cache that is full is
- * emptied.
+ * entries of a stack in one read, for a sample that is younger than the last comparison. So what
+ * was seen before a sample and is found after it was there in between. Bounded: a cache that is
+ * full is emptied.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_CACHE_H
 #define MEMPROF_SYMBOLIZE_V8_CACHE_H
@@ -37,6 +37,7 @@ struct v8_bytecodes { /* an interpreted function */
 struct v8_compiled {
     struct v8_entry entry;
     struct v8_code code;
+    uint64_t renewed_ns;         /* the epoch that code's fields are of; 0: of none */
     struct frame_states *states; /* NULL: not made yet, or not to be had */
     bool states_tried;
 };
@@ -50,6 +51,24 @@ struct v8_place {
 
 enum { V8_PLACES = 1 << 13 }; /* a power of two */
 
+/* A function by its SharedFunctionInfo. */
+struct v8_known_function {
+    uint64_t shared, since_ns; /* of the epoch; shared 0: free */
+    struct v8_function function;
+};
+
+enum { V8_FUNCTIONS = 1 << 10 }; /* a power of two */
+
+/* What was read of the tables of one entry. */
+struct v8_reading {
+    uint32_t serial;   /* of the entry; 0: free */
+    uint64_t since_ns; /* of the epoch */
+    uint64_t used;     /* by a count of uses */
+    struct v8_blocks blocks;
+};
+
+enum { V8_READINGS = 64 };
+
 struct v8_cache {
     vec(struct v8_bytecodes *) bytecodes; /* owned */
     struct hash_index bytecodes_index;
@@ -57,6 +76,9 @@ struct v8_cache {
     struct v8_place places[V8_PLACES];  /* direct-mapped */
     vec(struct v8_named) names;
     uint32_t serials;
+    struct v8_known_function functions[V8_FUNCTIONS]; /* direct-mapped */
+    struct v8_reading *readings[V8_READINGS];         /* owned; NULL: none yet */
+    uint64_t uses;
 };
 
 void v8_cache_release(struct v8_cache *cache);
@@ -84,6 +106,18 @@ const struct v8_named *v8_cache_place(const struct v8_cache *cache, uint32_t ser
                                       size_t *ret_count);
 void v8_cache_add_place(struct v8_cache *cache, uint32_t serial, uint32_t key,
                         const struct v8_named *names, size_t count);
+
+/*
+ * What was read for an entry before in the epoch that began at since_ns, or nothing yet. Valid
+ * until the next call. What belongs to an entry is older than the entry, so that its memory has not
+ * been taken for something else since: that is not true of memory that was read for another one.
+ */
+struct v8_blocks *v8_cache_blocks(struct v8_cache *cache, uint32_t serial, uint64_t since_ns);
+/* The function of a SharedFunctionInfo, if it was met in that epoch; NULL. */
+const struct v8_function *v8_cache_function(const struct v8_cache *cache, uint64_t shared,
+                                            uint64_t since_ns);
+void v8_cache_add_function(struct v8_cache *cache, uint64_t shared, uint64_t since_ns,
+                           const struct v8_function *function);
 
 /*
  * Compares the identity of those of the entries that are known and were not proven after a sample

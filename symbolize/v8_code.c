@@ -82,7 +82,7 @@ static bool read_code(struct v8_heap *heap, uint64_t object, struct v8_code *ret
     uint8_t fields[FIELDS_MAX];
     unsigned span = span_of_fields(layout);
     if (!v8_is_object(object) || v8_type(heap, object) != layout->code || span > sizeof fields ||
-        !remote_read(&heap->memory, object - V8_HEAP_OBJECT_TAG, fields, span))
+        !v8_read(heap, object - V8_HEAP_OBJECT_TAG, fields, span))
         return false;
     ret_code->object = object;
     ret_code->start = layout->code_inline ? object - V8_HEAP_OBJECT_TAG + layout->code_start

@@ -79,8 +79,8 @@ bool v8_deopt_open(struct v8_heap *heap, const struct v8_code *code, struct v8_d
     if (fixed > SLOTS_MAX || layout->deopt_literals >= fixed || layout->deopt_shared >= fixed ||
         layout->deopt_count >= fixed || !v8_array_length(heap, deopt.data, &length) ||
         length < fixed ||
-        !remote_read(&heap->memory, deopt.data - V8_HEAP_OBJECT_TAG + layout->fixed_array_data,
-                     slots, fixed * sizeof *slots))
+        !v8_read(heap, deopt.data - V8_HEAP_OBJECT_TAG + layout->fixed_array_data, slots,
+                 fixed * sizeof *slots))
         return false;
     deopt.literals = slots[layout->deopt_literals];
     deopt.inlining = slots[layout->deopt_inlining];

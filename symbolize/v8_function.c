@@ -221,12 +221,11 @@ static bool read_once(struct v8_heap *heap, struct v8_scripts *scripts, struct s
 static bool read_at_once(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
                          uint64_t shared, struct v8_function *ret_function)
 {
-    struct v8_blocks blocks;
-    memset(blocks.addresses, 0, sizeof blocks.addresses);
-    blocks.next = 0;
+    struct v8_blocks blocks, *before = heap->blocks;
+    v8_blocks_clear(&blocks);
     heap->blocks = &blocks;
     bool fine = read_once(heap, scripts, strings, shared, ret_function);
-    heap->blocks = NULL;
+    heap->blocks = before;
     return fine;
 }
 

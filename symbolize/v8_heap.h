@@ -13,7 +13,7 @@
 
 enum { V8_NO_TYPE = 0xffff }; /* no instance type */
 
-enum { V8_BLOCK_BYTES = 512, V8_BLOCKS = 32 }; /* a block lies within a page */
+enum { V8_BLOCK_BYTES = 512, V8_BLOCKS = 64 }; /* a block lies within a page */
 
 /* Memory that was read a moment ago. A zeroed one is empty. */
 struct v8_blocks {
@@ -45,6 +45,13 @@ static inline int32_t v8_smi(uint64_t word)
 static inline bool v8_is_object(uint64_t word)
 {
     return (word & V8_TAG_MASK) == V8_HEAP_OBJECT_TAG && word < (uint64_t)1 << 47 && word > 4096;
+}
+
+static inline void v8_blocks_clear(struct v8_blocks *blocks)
+{
+    for (size_t i = 0; i < V8_BLOCKS; i++)
+        blocks->addresses[i] = 0;
+    blocks->next = 0;
 }
 
 /* Bytes at an address, by blocks where they are few; false if they can't be read. */

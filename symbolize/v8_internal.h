@@ -1,7 +1,7 @@
 /*
  * v8_internal.h - what the parts of the naming of V8's frames share.
  *
- * Internal to v8.c and v8_learn.c.
+ * Internal to v8.c, v8_learn.c and v8_places.c.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_INTERNAL_H
 #define MEMPROF_SYMBOLIZE_V8_INTERNAL_H
@@ -77,12 +77,23 @@ static inline uint64_t v8_clock_ns(void)
  * the process. False if it can't be had.
  */
 bool v8_frame_word(struct v8_view *view, size_t index, int offset, uint64_t *ret_word);
-/* The function (JSFunction) of frames[index] is still where it was, and has this SharedFunctionInfo. */
+/* The function (JSFunction) of frames[index] is still where it was, and has this
+ * SharedFunctionInfo. */
 bool v8_frame_shared(struct v8_view *view, size_t index, uint64_t *ret_shared);
 /*
  * The function of a BytecodeArray (tagged) that frames[index] runs, learnt if need be; NULL if it
  * can't be told. Valid until the next stack.
  */
 struct v8_bytecodes *v8_learn_bytecodes(struct v8_view *view, size_t index, uint64_t array);
+/* The BytecodeArray (tagged) of baseline code; 0 if it can't be told. */
+uint64_t v8_baseline_bytecodes(struct v8_heap *heap, const struct v8_code *code);
+/*
+ * The functions at an offset in a BytecodeArray (-1: unknown) or at frames[index].pc in compiled
+ * code, innermost first. NULL if they can't be told. Owned by the cache: valid until the next call.
+ */
+const struct v8_named *v8_place_of_bytecodes(struct v8 *v8, const struct v8_bytecodes *bytecodes,
+                                             int32_t offset, size_t *ret_count);
+const struct v8_named *v8_place_of_code(struct v8_view *view, size_t index,
+                                        struct v8_compiled *compiled, size_t *ret_count);
 
 #endif

@@ -173,7 +173,8 @@ static bool learn_function(struct v8_view *view, size_t index, struct v8_bytecod
     return learn_from_script(view->v8, bytecodes);
 }
 
-/* Whether the sample saw these bytecodes where they are now, or other ones that were there before. */
+/* Whether the sample saw these bytecodes where they are now, or other ones that were there before.
+ */
 static bool frame_has(struct v8_view *view, size_t index, const struct v8_bytecodes *bytecodes)
 {
     uint64_t shared;
