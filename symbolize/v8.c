@@ -210,10 +210,11 @@ static void append_interpreted(struct v8_view *view, size_t index, struct v8_run
                  v8_is_smi(word);
     struct v8_bytecodes *bytecodes = whole ? v8_learn_bytecodes(view, index, array) : NULL;
     if (bytecodes) {
-        size_t count;
+        size_t count = 0;
         int32_t offset = v8_smi(word) - (layout->bytecode_data - V8_HEAP_OBJECT_TAG);
-        append_place(v8, run,
-                     v8_place_of_bytecodes(v8, bytecodes, offset < 0 ? -1 : offset, &count), count);
+        const struct v8_named *names =
+            v8_place_of_bytecodes(v8, bytecodes, offset < 0 ? -1 : offset, &count);
+        append_place(v8, run, names, count);
         return;
     }
     /* The entry's first instructions have not made the whole frame yet. */
@@ -273,7 +274,8 @@ static bool frame_confirms(struct v8_view *view, size_t index, const struct v8_c
 static void append_generated(struct v8_view *view, size_t index, struct v8_run *run)
 {
     struct v8 *v8 = view->v8;
-    size_t count;
+    const struct v8_named *names;
+    size_t count = 0;
     struct v8_compiled *compiled = compiled_at(v8, view->frames[index].pc);
     if (!compiled ||
         (!v8_was_there(v8, &compiled->entry) &&
@@ -286,7 +288,8 @@ static void append_generated(struct v8_view *view, size_t index, struct v8_run *
     case V8_CODE_BASELINE:
     case V8_CODE_MAGLEV:
     case V8_CODE_TURBOFAN:
-        append_place(v8, run, v8_place_of_code(view, index, compiled, &count), count);
+        names = v8_place_of_code(view, index, compiled, &count);
+        append_place(v8, run, names, count);
         break;
     case V8_CODE_BUILTIN: /* --interpreted-frames-native-stack has a copy for each function */
         append_interpreted(view, index, run, v8->nameless_builtin);
