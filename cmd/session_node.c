@@ -1,10 +1,10 @@
 /*
  * session_node.c - which loops and heaps are read, and when.
  *
- * The main thread's loop is looked at on each step, for its blocks are as exact as the looks are
- * close; everything else with the readings of memory. JavaScript threads come and go: each reading
- * asks the platform anew, and a thread that it does not name any more is not read, for its memory
- * is another's by then.
+ * The main thread's loop is looked at on each step, though not more than a hundred times a second,
+ * for its blocks are as exact as the looks are close; everything else with the readings of memory.
+ * JavaScript threads come and go: each reading asks the platform anew, and a thread that it does
+ * not name any more is not read, for its memory is another's by then.
  */
 #include "cmd/session_node.h"
 
@@ -23,6 +23,7 @@ enum {
     THREADS_MAX = 17,           /* the main one, and Workers */
     HEAP_TRIES = 16,            /* an isolate that is set up just now can't be read yet */
     BLOCK_NS = 50000000,
+    LOOK_NS = 8000000,    /* closer looks would tell no more of blocks that long */
     MAPS_TIMES_COST = 100 /* reading the mappings takes a hundredth of the time at most */
 };
 
@@ -225,7 +226,7 @@ void session_node_step(struct session_node *node, struct session *session)
     struct node_thread *thread = main_thread(node);
     if (!thread || !thread->has_loop)
         find_threads(node);
-    else
+    else if (monotonic_ns() - thread->watch.last.time_ns >= LOOK_NS)
         read_loop(thread, session, &reading);
 }
 
