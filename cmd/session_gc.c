@@ -7,8 +7,13 @@
  * before its first sample was taken in, are not seen. Watching all threads from their creation
  * would show them, but the target would pay for it: see core/perf_probe.h.
  *
- * Uprobes first, for they are as many as are wanted; then the four debug registers, which are
- * enough for pauses with their kind and reason, but not for the steps of incremental marking.
+ * Uprobes first, for they are as many as are wanted; then the four debug registers. Where a
+ * debugger uses some, two are enough for pauses, but not for the steps of incremental marking.
+ *
+ * The stack is taken at the end: the calls that led to the pause are still there, and the collector
+ * has updated what they hold where it moved objects. To unwind and name it costs as much as a
+ * sample does. So where pauses are many it is done for all that are long and one of the others each
+ * so often: these tell who sets off the rest, too.
  */
 #include "cmd/session_gc.h"
 
@@ -26,8 +31,13 @@ enum {
     MODULE_BYTES_MIN = 8 << 20, /* no build of V8 is as small; others are not searched */
     STACK_BYTES = 16 * 1024,
     LONG_PAUSE_US = 50000,
-    WATCHED_MAX = 16, /* closing a thread's uprobes takes 0.3 s */
-    RECENT = 2,       /* so many collections back the tracer remembers */
+    WATCHED_MAX = 16,       /* closing a thread's uprobes takes 0.2 s */
+    RECENT = V8_GC_PLACES,  /* so many collections back the tracer remembers */
+    STACKS_PER_SECOND = 25, /* of pauses that are not long, */
+    STACKS_SAVED = 100,     /* and so many at once */
+    STACK_LONG_NS = 5000000,
+    LONGEST = 10,    /* a report names them */
+    PAUSE_HOOKS = 2, /* the first ones */
     LOOK_INTERVAL_NS = 50000000,
     START_NS = 1000000000,
     START_WAIT_MS = 10
@@ -57,6 +67,10 @@ struct session_gc {
     bool tried, works; /* one of the means was found */
     struct perf_probe_options options;
     struct error failure; /* if none works */
+    struct v8_gc_places places;
+    double stacks_left; /* of STACKS_SAVED, as of */
+    uint64_t stacks_ns;
+    uint64_t longest_ns[LONGEST]; /* pauses so far, in no order */
     vec(struct watched) watched;
     vec(struct long_pause) long_pauses;
     size_t long_told;
@@ -127,11 +141,6 @@ static bool find_bias(const struct session_gc *gc, struct modules *modules, pid_
     return found;
 }
 
-static bool is_step(enum v8_gc_role role)
-{
-    return role == V8_GC_STEP_BEGIN || role == V8_GC_STEP_END;
-}
-
 static void fill_options(struct session_gc *gc, enum perf_probe_means means, uint64_t bias)
 {
     const struct arch *arch = arch_host();
@@ -144,12 +153,10 @@ static void fill_options(struct session_gc *gc, enum perf_probe_means means, uin
     };
     for (size_t i = 0; i < gc->hooks.count; i++) {
         const struct v8_gc_hook *hook = &gc->hooks.items[i];
-        if (means == PERF_PROBE_DEBUG_REGISTERS && is_step(hook->role))
-            break;
         gc->options.points[gc->options.count++] = (struct perf_probe_point){
             .file_offset = hook->file_offset,
             .address = hook->address + bias,
-            .stack = hook->role == V8_GC_BEGIN || hook->role == V8_GC_STEP_BEGIN,
+            .stack = hook->role == V8_GC_END || hook->role == V8_GC_STEP_END,
         };
     }
 }
@@ -162,7 +169,12 @@ static int open_probe(struct session_gc *gc, struct modules *modules, enum perf_
     if (means == PERF_PROBE_DEBUG_REGISTERS && !find_bias(gc, modules, thread->pid, &bias))
         return error_set(err, ERROR_GONE, "process %d runs no V8", thread->pid);
     fill_options(gc, means, bias);
-    return perf_probe_open(&gc->options, thread->tid, ret_probe, err);
+    int failed = perf_probe_open(&gc->options, thread->tid, ret_probe, err);
+    if (failed && means == PERF_PROBE_DEBUG_REGISTERS && err->code == ERROR_LIMIT) {
+        gc->options.count = PAUSE_HOOKS;
+        failed = perf_probe_open(&gc->options, thread->tid, ret_probe, err);
+    }
+    return failed;
 }
 
 /* The first thread decides by which means all are watched. */
@@ -243,7 +255,7 @@ static void watch_threads(struct session_gc *gc, struct session *session)
 
 static struct v8_gc_hit read_hit(const struct session_gc *gc, const struct perf_probe_hit *hit)
 {
-    static const uint8_t x86_64[] = {5, 4, 1, 2}, arm64[] = {0, 1, 2, 3};
+    static const uint8_t x86_64[] = {5, 4, 1}, arm64[] = {0, 1, 2};
     const struct arch *arch = arch_host();
     const uint8_t *arguments = arch == &arch_x86_64 ? x86_64 : arm64;
     struct registers registers;
@@ -251,26 +263,56 @@ static struct v8_gc_hit read_hit(const struct session_gc *gc, const struct perf_
     struct v8_gc_hit read = {
         .role = gc->hooks.items[hit->point].role,
         .time_ns = hit->record.time_ns,
-        .sp = registers.value[arch->sp],
     };
     for (size_t i = 0; i < sizeof x86_64; i++)
         read.arguments[i] = registers.value[arguments[i]];
     return read;
 }
 
+static bool is_among_longest(struct session_gc *gc, uint64_t duration_ns)
+{
+    uint64_t *least = gc->longest_ns;
+    for (size_t i = 1; i < LONGEST; i++)
+        if (gc->longest_ns[i] < *least)
+            least = &gc->longest_ns[i];
+    if (duration_ns <= *least)
+        return false;
+    *least = duration_ns;
+    return true;
+}
+
+/* Whether there is a stack left for a pause, which it has then. */
+static bool take_stack(struct session_gc *gc, const struct v8_gc_pause *pause)
+{
+    if (pause->end_ns > gc->stacks_ns) {
+        gc->stacks_left += (double)(pause->end_ns - gc->stacks_ns) / 1e9 * STACKS_PER_SECOND;
+        if (gc->stacks_left > STACKS_SAVED)
+            gc->stacks_left = STACKS_SAVED;
+        gc->stacks_ns = pause->end_ns;
+    }
+    uint64_t duration_ns = pause->end_ns - pause->begin_ns;
+    if (is_among_longest(gc, duration_ns) || duration_ns >= STACK_LONG_NS)
+        return true;
+    if (gc->stacks_left < 1)
+        return false;
+    gc->stacks_left--;
+    return true;
+}
+
 static void add_pause(struct session_gc *gc, struct session *session, struct watched *thread,
-                      const struct v8_gc_pause *pause)
+                      const struct v8_gc_pause *pause, const struct record *record)
 {
     struct profile *raw = session->raw;
     if (raw->events.count >= LIMIT_EVENTS) {
         gc->not_kept++;
         return;
     }
+    node_id node = take_stack(gc, pause) ? recorder_stack(session->recorder, record) : 0;
     *vec_push(&raw->events) = (struct profile_event){
         .time_us = pause->begin_ns / 1000,
         .duration_us = (pause->end_ns - pause->begin_ns + 500) / 1000,
         .kind = strings_intern(&raw->strings, EVENT_GC),
-        .node = pause->stack,
+        .node = node,
         .what = pause->what ? strings_intern(&raw->strings, pause->what) : 0,
         .reason = pause->reason ? strings_intern(&raw->strings, pause->reason) : 0,
         .tid = (uint32_t)thread->tid,
@@ -283,14 +325,16 @@ static void add_pause(struct session_gc *gc, struct session *session, struct wat
 }
 
 /* What V8 itself still knows of the last collections. */
-static void read_records(struct session *session, struct watched *thread)
+static void read_records(struct session_gc *gc, struct session *session, struct watched *thread)
 {
     struct remote_memory memory = {.pid = thread->pid};
     for (size_t i = 0; i < thread->recent_count; i++) {
         struct v8_gc_pause *pause = &thread->recent[i].pause;
         struct profile_event *event = &session->raw->events.items[thread->recent[i].event];
-        if (!v8_gc_read_record(&memory, pause, &event->before_bytes, &event->after_bytes))
+        if (!v8_gc_read_record(&memory, &gc->places, pause))
             continue;
+        event->before_bytes = pause->before_bytes;
+        event->after_bytes = pause->after_bytes;
         event->time_us = pause->begin_ns / 1000;
         event->duration_us = (pause->end_ns - pause->begin_ns + 500) / 1000;
     }
@@ -324,13 +368,10 @@ static void read_hits(struct session_gc *gc, struct session *session, struct wat
         if (!hit.record.sample.registers)
             continue;
         struct v8_gc_hit read = read_hit(gc, &hit);
-        bool begins =
-            read.role == V8_GC_BEGIN || (read.role == V8_GC_STEP_BEGIN && !thread->state.paused);
-        node_id node = begins ? recorder_stack(session->recorder, &hit.record) : 0;
-        if (v8_gc_feed(&thread->state, &gc->hooks, &read, node, &pause))
-            add_pause(gc, session, thread, &pause);
+        if (v8_gc_feed(&thread->state, &gc->hooks, &read, &pause))
+            add_pause(gc, session, thread, &pause, &hit.record);
     }
-    read_records(session, thread);
+    read_records(gc, session, thread);
     find_long(gc, session->raw, first);
 }
 
@@ -372,6 +413,7 @@ void session_gc_exec(struct session_gc *gc, pid_t pid)
     if (!kept) {
         gc->module = NULL;
         gc->modules_seen = 0;
+        gc->places = (struct v8_gc_places){0};
     }
 }
 
@@ -393,9 +435,10 @@ void session_gc_note(const struct session_gc *gc, char *ret_note, size_t size)
                  gc->lost, gc->not_kept);
     else if (gc->not_watched)
         snprintf(ret_note, size, "GC pauses of %" PRIu64 " more threads not seen", gc->not_watched);
-    else if (gc->works && gc->options.means == PERF_PROBE_DEBUG_REGISTERS)
+    else if (gc->works && gc->options.count < gc->hooks.count)
         snprintf(ret_note, size,
-                 "GC steps of incremental marking not seen: uprobes need root or CAP_PERFMON");
+                 "GC steps of incremental marking not seen: uprobes need root or CAP_PERFMON, and "
+                 "a debugger uses debug registers");
 }
 
 bool session_gc_next_long(struct session_gc *gc, struct long_pause *ret_pause)

@@ -8,6 +8,11 @@
  *
  * Nothing is inherited by new threads: a uprobe that ends holds up its thread for as long as the
  * kernel takes to be sure that nobody uses it any more (46 ms, measured on Linux 6.18).
+ *
+ * A uprobe's hit costs an exception; registers and a stack of 16 KiB add a sixth to that. On x86-64
+ * the kernel itself carries out a push, a nop, a call or a jump that is watched; any other
+ * instruction it lets the processor step over, for a second exception. A hit then costs 25 us
+ * instead of 7 us, measured on a virtual machine.
  */
 #ifndef MEMPROF_CORE_PERF_PROBE_H
 #define MEMPROF_CORE_PERF_PROBE_H

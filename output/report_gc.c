@@ -2,9 +2,8 @@
  * Pauses of several threads (Workers) are summed up: their share of the wall time can be more than
  * all of it.
  *
- * Whoever set a pause off is the innermost JavaScript function of the stack at its begin; where
- * there is none, V8 itself did, from a task of the event loop, and then its innermost function is
- * named.
+ * Whoever set a pause off is the innermost JavaScript function of its stack; where there is none,
+ * V8 itself did, from a task of the event loop, and then its innermost function is named.
  */
 #include "output/report_gc.h"
 

@@ -212,7 +212,6 @@ class Exact(OfNode):
                 self.assertEqual((result.returncode, result.stderr), (0, ""))
                 profile = self.load()
                 self.need_hooks(profile)
-                self.assertIn("uprobes need", profile.quality["note"])
                 (told,) = traced(result.stdout).values()
                 self.check_same(collections_of(profile), told)
                 os.unlink(self.output)
@@ -259,7 +258,7 @@ class Told(OfNode):
         target = self.start([NODES[0], *program("collect.js", 60)[1:]], stdout=subprocess.DEVNULL)
         memprof = self.start_memprof("record", "-q", "-o", self.output, "-p", target.pid)
         self.wait_for_recording(target, memprof)
-        time.sleep(1)
+        time.sleep(3)  # time enough for some, on a machine that is busy, too
         target.send_signal(signal.SIGKILL)
         self.assertEqual(memprof.communicate(timeout=harness.TIMEOUT_S), ("", ""))
         self.assertEqual(memprof.returncode, 0)
