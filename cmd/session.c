@@ -244,11 +244,13 @@ static void drain(struct session *session, uint64_t until_ns)
 bool session_step(struct session *session)
 {
     int patience_ms = recorder_patience_ms(session->recorder);
-    sampler_wait(session->sampler, session_gc_descriptor(session->gc),
-                 session_gc_patience(session->gc, patience_ms));
+    bool woken = sampler_wait(session->sampler, session_gc_descriptor(session->gc),
+                              session_gc_patience(session->gc, patience_ms));
     /* What is newer may still be on its way into another CPU's ring. */
     drain(session, monotonic_ns() - RING_DELAY_NS);
-    bool alive = target_alive(&session->target);
+    if (woken)
+        session_gc_woken(session->gc);
+    bool alive = (!woken && session_gc_tells_end(session->gc)) || target_alive(&session->target);
     session_node_step(session->node, session);
     read_cpu_time(session, false);
     if (alive && monotonic_ns() >= session->next_memory_ns) {

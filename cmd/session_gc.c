@@ -58,6 +58,7 @@ struct watched {
 
 struct session_gc {
     int wake_fd;
+    bool tells_end;
     bool launched;
     uint64_t start_ns;
     uint64_t next_look_ns; /* for threads that run JavaScript */
@@ -84,7 +85,7 @@ struct session_gc *session_gc_new(const struct session *session)
     gc->launched = session->launched;
     gc->start_ns = monotonic_ns();
     gc->wake_fd = epoll_create1(EPOLL_CLOEXEC);
-    epoll_ctl(gc->wake_fd, EPOLL_CTL_ADD, session->target.pidfd, &event);
+    gc->tells_end = !epoll_ctl(gc->wake_fd, EPOLL_CTL_ADD, session->target.pidfd, &event);
     return gc;
 }
 
@@ -104,6 +105,11 @@ void session_gc_free(struct session_gc *gc)
 int session_gc_descriptor(const struct session_gc *gc)
 {
     return gc->wake_fd;
+}
+
+bool session_gc_tells_end(const struct session_gc *gc)
+{
+    return gc->tells_end;
 }
 
 int session_gc_patience(const struct session_gc *gc, int otherwise)
@@ -376,7 +382,7 @@ static void read_hits(struct session_gc *gc, struct session *session, struct wat
 }
 
 /* A descriptor that has hung up would wake us for ever. */
-static void forget_ended(struct session_gc *gc)
+void session_gc_woken(struct session_gc *gc)
 {
     struct epoll_event events[WATCHED_MAX + 1];
     int count = epoll_wait(gc->wake_fd, events, WATCHED_MAX + 1, 0);
@@ -393,7 +399,6 @@ void session_gc_step(struct session_gc *gc, struct session *session, uint64_t un
         return;
     for (size_t i = 0; i < gc->watched.count; i++)
         read_hits(gc, session, &gc->watched.items[i], until_ns);
-    forget_ended(gc);
     if ((gc->works || !gc->tried) && until_ns >= gc->next_look_ns) {
         watch_threads(gc, session);
         gc->next_look_ns = until_ns + LOOK_INTERVAL_NS;

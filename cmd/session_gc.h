@@ -21,6 +21,10 @@ struct session_gc *session_gc_new(const struct session *session);
 void session_gc_free(struct session_gc *gc);
 /* Readable when there is something to take in, or when the target has ended. */
 int session_gc_descriptor(const struct session_gc *gc);
+/* Whether the latter is so: not where the kernel has no descriptor for it. */
+bool session_gc_tells_end(const struct session_gc *gc);
+/* That it was: of threads that have ended it does not tell any more from now on. */
+void session_gc_woken(struct session_gc *gc);
 /* How long to wait at most before the next step, in milliseconds; `otherwise` if it is all one. */
 int session_gc_patience(const struct session_gc *gc, int otherwise);
 /*

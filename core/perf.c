@@ -415,11 +415,13 @@ static uint64_t perf_running_ns(const struct sampler *sampler)
     return sum;
 }
 
-static void perf_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
+static bool perf_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
 {
     struct perf *perf = (struct perf *)sampler;
-    perf->polls[perf->cpu_count] = (struct pollfd){.fd = extra_fd, .events = POLLIN};
+    struct pollfd *extra = &perf->polls[perf->cpu_count];
+    *extra = (struct pollfd){.fd = extra_fd, .events = POLLIN};
     poll(perf->polls, perf->cpu_count + 1, timeout_ms);
+    return extra->revents;
 }
 
 /*

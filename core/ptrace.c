@@ -448,7 +448,8 @@ static void begin(struct ptrace_sampler *tracer)
     }
 }
 
-static void ptrace_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
+/* What happens while threads are looked at is not told apart: extra_fd may be readable. */
+static bool ptrace_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
 {
     struct ptrace_sampler *tracer = (struct ptrace_sampler *)sampler;
     uint64_t now_ns = stopper_now_ns(), end_ns = now_ns + (uint64_t)timeout_ms * 1000000;
@@ -469,9 +470,10 @@ static void ptrace_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
         if (first && first->next_ns < next_ns)
             next_ns = first->next_ns;
         if (!sleep_until(tracer, extra_fd, next_ns < end_ns ? next_ns : end_ns))
-            return;
+            break;
         now_ns = stopper_now_ns();
     }
+    return true;
 }
 
 static bool ptrace_next(struct sampler *sampler, uint64_t until_ns, struct record *ret_record)

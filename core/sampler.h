@@ -81,7 +81,7 @@ struct sampler_methods {
     void (*free)(struct sampler *sampler);
     void (*disable)(struct sampler *sampler);
     uint64_t (*running_ns)(const struct sampler *sampler);
-    void (*wait)(struct sampler *sampler, int extra_fd, int timeout_ms);
+    bool (*wait)(struct sampler *sampler, int extra_fd, int timeout_ms);
     bool (*next)(struct sampler *sampler, uint64_t until_ns, struct record *ret_record);
 };
 
@@ -119,10 +119,13 @@ static inline uint64_t sampler_running_ns(const struct sampler *sampler)
     return sampler->methods->running_ns(sampler);
 }
 
-/* Waits until there is much to read, or extra_fd is readable, or timeout_ms passed. */
-static inline void sampler_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
+/*
+ * Waits until there is much to read, or extra_fd is readable, or timeout_ms passed. False if
+ * extra_fd was not readable; it need not be looked at then.
+ */
+static inline bool sampler_wait(struct sampler *sampler, int extra_fd, int timeout_ms)
 {
-    sampler->methods->wait(sampler, extra_fd, timeout_ms);
+    return sampler->methods->wait(sampler, extra_fd, timeout_ms);
 }
 
 /*
