@@ -37,6 +37,7 @@ struct node_heap_layout {
     uint16_t area_pointer;  /* of the new space, to {start, top, limit}; 0: see the next one */
     uint16_t new_area;      /* in the isolate, where the space has none */
     uint16_t external;      /* in the Heap */
+    uint16_t collections;   /* in the Heap: the count of mark-compacts */
     uint32_t heap;          /* in the isolate, within some KiB */
     uint32_t allocator;     /* in the isolate, within some KiB */
 };
@@ -51,6 +52,7 @@ static const struct node_heap_layout layouts[] = {
      .semi_capacity = 200,
      .area_pointer = 200,
      .external = 0x128,
+     .collections = 0x268,
      .heap = 0xc638,
      .allocator = 0xea78},
     {.major = 11,
@@ -62,6 +64,7 @@ static const struct node_heap_layout layouts[] = {
      .semi_capacity = 80,
      .area_pointer = 80,
      .external = 0x128,
+     .collections = 0x240,
      .heap = 0xd2c0,
      .allocator = 0xf6b0},
     {.major = 12,
@@ -73,6 +76,7 @@ static const struct node_heap_layout layouts[] = {
      .semi_capacity = 80,
      .new_area = 0xc0,
      .external = 0x90,
+     .collections = 0x1b0,
      .heap = 0xdea0,
      .allocator = 0x10138},
     {.major = 13,
@@ -84,6 +88,7 @@ static const struct node_heap_layout layouts[] = {
      .semi_capacity = 88,
      .new_area = 0xc8,
      .external = 0x98,
+     .collections = 0x238,
      .heap = 0xeff0,
      .allocator = 0x11068},
 };
@@ -237,6 +242,11 @@ int node_heap_open(struct remote_memory *memory, const struct node_symbols *symb
             return error_set(err, ERROR_FORMAT, "the figures of its heap contradict each other");
     *ret_heap = heap;
     return 0;
+}
+
+uint32_t node_heap_collections(const struct node_heap *heap)
+{
+    return heap->layout->collections;
 }
 
 /* All but the area, whose address is among it in some versions. */

@@ -50,6 +50,9 @@ int node_heap_open(struct remote_memory *memory, const struct node_symbols *symb
 /* In two system calls; false if what was read does not fit together, as in a collection. */
 bool node_heap_read(struct node_heap *heap, struct node_heap_figures *ret_figures);
 
+/* Where a Heap counts its mark-compacts (ms_count_, 32 bits), as an offset in it. */
+uint32_t node_heap_collections(const struct node_heap *heap);
+
 /*
  * Bytes that V8 has mapped, from the text of /proc/PID/maps: anonymous writable mappings that begin
  * on a border of 256 KiB, below where the kernel puts libraries. Pages that V8 keeps for later

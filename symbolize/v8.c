@@ -107,6 +107,10 @@ void v8_begin(struct v8 *v8, uint64_t sampled_ns)
     v8->now_ns = v8_clock_ns();
     if (v8->epoch.read_ns < sampled_ns)
         v8_epoch_read(&v8->epoch, &v8->heap.memory, v8->now_ns);
+    v8->heap.types = v8_epoch_is_known(&v8->epoch) ? &v8->types : NULL;
+    if (v8->types_ns != v8->epoch.since_ns)
+        memset(&v8->types, 0, sizeof v8->types);
+    v8->types_ns = v8->epoch.since_ns;
     v8->fresh = v8->now_ns - sampled_ns < FRESH_NS;
     v8->holds = v8_epoch_is_known(&v8->epoch) ? v8_epoch_holds(&v8->epoch, sampled_ns) : v8->fresh;
 }
@@ -412,7 +416,10 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
         v8->holds = v8->holds && !v8_epoch_collects(&v8->epoch, frames[i].pc);
     v8_cache_trim(&v8->cache);
     v8->names.items.count = 0;
-    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), v8->sampled_ns,
+    uint64_t needed_ns = v8->sampled_ns;
+    if (v8_epoch_is_known(&v8->epoch) && v8->holds)
+        needed_ns = v8->epoch.since_ns;
+    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), needed_ns,
                    v8->now_ns);
     for (size_t i = 0; i < count; i++) {
         struct v8_run *run = &v8->names.runs[i];

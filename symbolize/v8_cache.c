@@ -184,7 +184,7 @@ void v8_cache_add_function(struct v8_cache *cache, uint64_t shared, uint64_t sin
 }
 
 void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entries, size_t count,
-                    uint64_t sampled_ns, uint64_t now_ns)
+                    uint64_t needed_ns, uint64_t now_ns)
 {
     uint8_t bytes[2 * LIMIT_STACK_FRAMES][V8_CODE_IDENTITY];
     struct memory_read reads[2 * LIMIT_STACK_FRAMES];
@@ -192,7 +192,7 @@ void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entrie
     size_t wanted = 0;
     for (size_t i = 0; i < count && i < 2 * LIMIT_STACK_FRAMES; i++) {
         struct v8_entry *entry = entries[i];
-        if (!entry->known || entry->proven_ns >= sampled_ns)
+        if (!entry->known || entry->proven_ns >= needed_ns)
             continue;
         asked[wanted] = entry;
         reads[wanted] = (struct memory_read){.address = entry->identity_address,

@@ -4,9 +4,9 @@
  * Internal to v8.c. An interpreted function is known by its BytecodeArray, compiled code by the
  * range of its instructions. Each entry remembers some bytes of the process that no other function
  * has in the same place (its header with the addresses of its tables); they are compared again, all
- * entries of a stack in one read, for a sample that is younger than the last comparison. So what
- * was seen before a sample and is found after it was there in between. Bounded: a cache that is
- * full is emptied.
+ * entries of a stack in one read, for a sample that is younger than the last comparison, or where
+ * the epochs of the collector are known (v8_epoch.h) in a new one. So what was seen before a sample
+ * and is found after it was there in between. Bounded: a cache that is full is emptied.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_CACHE_H
 #define MEMPROF_SYMBOLIZE_V8_CACHE_H
@@ -120,10 +120,10 @@ void v8_cache_add_function(struct v8_cache *cache, uint64_t shared, uint64_t sin
                            const struct v8_function *function);
 
 /*
- * Compares the identity of those of the entries that are known and were not proven after a sample
- * of sampled_ns. One that has changed is not `known` any more.
+ * Compares the identity of those of the entries that are known and were last proven before
+ * needed_ns. One that has changed is not `known` any more.
  */
 void v8_cache_prove(struct remote_memory *memory, struct v8_entry *const *entries, size_t count,
-                    uint64_t sampled_ns, uint64_t now_ns);
+                    uint64_t needed_ns, uint64_t now_ns);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * Heap::ms_count_ (V8's src/heap/heap.h and heap.cc, 10.2 to 13.6) is raised at the beginning of
- * Heap::MarkCompact(). Where it lies in the Heap that function itself tells: of its instructions
- * one alone adds 1 to a word of 32 bits in an object. Two readings that agree have no beginning
- * between them; what began before the first had ended at any moment when the thread was not in it.
+ * Heap::MarkCompact(). Its place in the Heap is known by version, and that function has to agree:
+ * it has an instruction that adds 1 there. Two readings that agree have no beginning between them;
+ * what began before the first had ended at any moment when the thread was not in it.
  */
 #include "symbolize/v8_epoch.h"
 
@@ -14,7 +14,6 @@
 #include <time.h>
 
 enum {
-    HEAP_BYTES = 1 << 14, /* of a Heap itself */
     LOOK_NS = 100000000,
     LOOK_AGAIN_NS = 10000000, /* while there are none */
     /* add dword [register + distance], 1: 83, ModRM (with SIB for r12), 4 bytes, 1 byte. */
@@ -33,22 +32,19 @@ static uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static uint32_t find_counter(const uint8_t *code, size_t size)
+/* Whether code adds 1 to a word at a distance in an object. */
+static bool counts_at(const uint8_t *code, size_t size, uint32_t wanted)
 {
-    uint32_t found = 0;
     for (size_t at = 0; at + ADD_BYTES <= size; at++) {
         if (code[at] != ADD || (code[at + 1] & MODRM_MASK) != MODRM)
             continue;
-        size_t distance_at = at + 2 + ((code[at + 1] & REGISTER) == WITH_SIB);
+        const uint8_t *operand = code + at + 2 + ((code[at + 1] & REGISTER) == WITH_SIB);
         uint32_t distance;
-        memcpy(&distance, code + distance_at, sizeof distance);
-        if (code[distance_at + 4] != 1 || distance >= HEAP_BYTES || distance % 4)
-            continue;
-        if (found && found != distance)
-            return 0;
-        found = distance;
+        memcpy(&distance, operand, sizeof distance);
+        if (distance == wanted && operand[sizeof distance] == 1)
+            return true;
     }
-    return found;
+    return false;
 }
 
 void v8_epoch_init(struct v8_epoch *epoch, struct elf_file *file, uint64_t bias)
@@ -57,10 +53,8 @@ void v8_epoch_init(struct v8_epoch *epoch, struct elf_file *file, uint64_t bias)
     if (file->machine != EM_X86_64 || !node_symbols_read(file, bias, &epoch->symbols) ||
         !epoch->symbols.mark_compact)
         return;
-    size_t size = epoch->symbols.mark_compact_size;
-    const uint8_t *code = elf_file_code(file, epoch->symbols.mark_compact - bias, size);
-    if (code)
-        epoch->counter = find_counter(code, size);
+    epoch->code =
+        elf_file_code(file, epoch->symbols.mark_compact - bias, epoch->symbols.mark_compact_size);
 }
 
 /* A count that can't be read belongs to an isolate that is gone: then all are looked for again. */
@@ -95,8 +89,11 @@ static bool look_for_isolates(struct v8_epoch *epoch, struct remote_memory *memo
         struct error err;
         if (node_heap_open(memory, &epoch->symbols, isolates[i].isolate, &heap, &err))
             return true;
+        uint32_t counter = node_heap_collections(&heap);
+        if (!counts_at(epoch->code, epoch->symbols.mark_compact_size, counter))
+            return true;
         epoch->isolates[i] = isolates[i].isolate;
-        epoch->counters[i] = heap.heap + epoch->counter;
+        epoch->counters[i] = heap.heap + counter;
     }
     epoch->count = count;
     return true;
@@ -106,7 +103,7 @@ void v8_epoch_read(struct v8_epoch *epoch, struct remote_memory *memory, uint64_
 {
     uint64_t sum = 0, apart_ns = epoch->count ? LOOK_NS : LOOK_AGAIN_NS;
     bool others = false;
-    if (!epoch->counter)
+    if (!epoch->code)
         return;
     if (now_ns - epoch->looked_ns >= apart_ns) {
         others = look_for_isolates(epoch, memory);

@@ -16,7 +16,7 @@
 
 struct v8_epoch { /* zeroed: nothing is known */
     struct node_symbols symbols;
-    uint32_t counter; /* offset of the count (32 bits) in the Heap; 0: not known */
+    const uint8_t *code; /* of Heap::MarkCompact(), owned by the executable's elf_file */
     uint64_t isolates[LIMIT_ISOLATES], counters[LIMIT_ISOLATES]; /* addresses */
     size_t count;
     uint64_t sum;               /* of all counts */

@@ -5,6 +5,8 @@
  */
 #include "symbolize/v8_heap.h"
 
+#include "core/hash.h"
+
 #include <string.h>
 
 /* The block at an address that is a multiple of its size; NULL if it can't be read. */
@@ -49,7 +51,7 @@ bool v8_field(struct v8_heap *heap, uint64_t object, unsigned offset, uint64_t *
  * A map is an object whose own map is the map of maps, which is the map of itself. There is one for
  * each isolate or context, so its address is not a constant.
  */
-uint16_t v8_type_of_map(struct v8_heap *heap, uint64_t map)
+static uint16_t read_type(struct v8_heap *heap, uint64_t map)
 {
     enum { TYPE_END = 16 };
     uint8_t head[TYPE_END];
@@ -61,6 +63,20 @@ uint16_t v8_type_of_map(struct v8_heap *heap, uint64_t map)
     memcpy(&map_of_map, head, sizeof map_of_map);
     memcpy(&type, head + heap->layout.map_instance_type, sizeof type);
     return v8_field(heap, map_of_map, 0, &of_that) && of_that == map_of_map ? type : V8_NO_TYPE;
+}
+
+uint16_t v8_type_of_map(struct v8_heap *heap, uint64_t map)
+{
+    struct v8_types *types = heap->types;
+    size_t slot = hash_mix(map) & (V8_TYPES - 1);
+    if (types && map && types->maps[slot] == map)
+        return types->types[slot];
+    uint16_t type = read_type(heap, map);
+    if (types && type != V8_NO_TYPE) {
+        types->maps[slot] = map;
+        types->types[slot] = type;
+    }
+    return type;
 }
 
 uint16_t v8_type(struct v8_heap *heap, uint64_t object)

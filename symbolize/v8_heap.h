@@ -22,11 +22,20 @@ struct v8_blocks {
     uint8_t bytes[V8_BLOCKS][V8_BLOCK_BYTES];
 };
 
+enum { V8_TYPES = 256 }; /* a power of two */
+
+/* Types of maps that were read a moment ago. A zeroed one is empty. */
+struct v8_types {
+    uint64_t maps[V8_TYPES]; /* direct-mapped; 0: none */
+    uint16_t types[V8_TYPES];
+};
+
 struct v8_heap {
     struct v8_layout layout;
     struct remote_memory memory;
     struct v8_blocks *blocks; /* if not NULL, of what is read each block is read once; owned by who
                                  set it, for as long as old memory is as good as new */
+    struct v8_types *types;   /* the same for maps */
     const uint8_t *bytecode_sizes; /* layout.bytecode_count each for 1, 2 and 4 bytes; owned by
                                       the executable's elf_file; NULL: unknown */
 };

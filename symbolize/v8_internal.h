@@ -41,6 +41,8 @@ struct v8 {
     struct v8_missing_code missing[V8_MISSING_CACHED];
     frame_id unknown;
     struct v8_epoch epoch;
+    struct v8_types types;
+    uint64_t types_ns;           /* the epoch that they are of */
     uint64_t sampled_ns, now_ns; /* of the sample at hand: when it was taken and came here */
     bool fresh;                  /* it is young */
     bool holds;                  /* what it saw is where it was, but for young objects */
