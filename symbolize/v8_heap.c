@@ -13,12 +13,14 @@
 static const uint8_t *block_at(struct v8_heap *heap, uint64_t address)
 {
     struct v8_blocks *blocks = heap->blocks;
+    if (!address) /* as a free slot has it */
+        return NULL;
     for (size_t i = 0; i < V8_BLOCKS; i++)
         if (blocks->addresses[i] == address)
             return blocks->bytes[i];
     size_t slot = blocks->next;
     blocks->addresses[slot] = 0;
-    if (!address || !remote_read(&heap->memory, address, blocks->bytes[slot], V8_BLOCK_BYTES))
+    if (!remote_read(&heap->memory, address, blocks->bytes[slot], V8_BLOCK_BYTES))
         return NULL;
     blocks->addresses[slot] = address;
     blocks->next = (slot + 1) % V8_BLOCKS;

@@ -41,10 +41,11 @@ static uint64_t begin_reading(struct v8 *v8, const struct v8_entry *entry, bool 
 static bool end_reading(struct v8 *v8, uint64_t calls)
 {
     uint64_t since_ns = v8->epoch.since_ns;
+    bool known = v8_epoch_is_known(&v8->epoch); /* without epochs freshness has to do */
     v8->heap.blocks = NULL;
-    if (calls != v8->heap.memory.calls)
+    if (known && calls != v8->heap.memory.calls)
         v8_epoch_read(&v8->epoch, &v8->heap.memory, v8_clock_ns());
-    return since_ns == v8->epoch.since_ns;
+    return !known || since_ns == v8->epoch.since_ns;
 }
 
 struct bytecode_place {
