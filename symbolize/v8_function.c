@@ -193,9 +193,8 @@ static bool read_names(struct v8_heap *heap, struct strings *strings, const stru
            (*ret_name || read_text(heap, strings, scope->inferred, ret_name));
 }
 
-bool v8_function_read_once(struct v8_heap *heap, struct v8_scripts *scripts,
-                           struct strings *strings, uint64_t shared,
-                           struct v8_function *ret_function)
+static bool read_once(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
+                      uint64_t shared, struct v8_function *ret_function)
 {
     const struct v8_layout *layout = &heap->layout;
     struct v8_function function = {0};
@@ -225,7 +224,7 @@ static bool read_at_once(struct v8_heap *heap, struct v8_scripts *scripts, struc
     struct v8_blocks blocks, *before = heap->blocks;
     v8_blocks_clear(&blocks);
     heap->blocks = &blocks;
-    bool fine = v8_function_read_once(heap, scripts, strings, shared, ret_function);
+    bool fine = read_once(heap, scripts, strings, shared, ret_function);
     heap->blocks = before;
     return fine;
 }

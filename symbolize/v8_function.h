@@ -22,14 +22,10 @@ struct v8_function {
 
 /*
  * Reads the function of a SharedFunctionInfo (tagged). False if it is none, or what it holds makes
- * no sense, and then nothing is to be told of it. v8_function_read_once is for who proves
- * afterwards that nothing has moved meanwhile.
+ * no sense, and then nothing is to be told of it.
  */
 bool v8_function_read(struct v8_heap *heap, struct v8_scripts *scripts, struct strings *strings,
                       uint64_t shared, struct v8_function *ret_function);
-bool v8_function_read_once(struct v8_heap *heap, struct v8_scripts *scripts,
-                           struct strings *strings, uint64_t shared,
-                           struct v8_function *ret_function);
 /*
  * Looks through all functions of a Script (tagged) for the one that has these bytecodes (tagged); a
  * system call for every 64 of them. False if there is none.

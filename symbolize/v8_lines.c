@@ -177,7 +177,10 @@ static struct script *script_at(struct v8_heap *heap, struct v8_scripts *scripts
 bool v8_script_position(struct v8_heap *heap, struct v8_scripts *scripts, uint64_t script,
                         uint32_t position, uint32_t *ret_line, uint32_t *ret_column)
 {
+    struct v8_blocks *before = heap->blocks;
+    heap->blocks = NULL; /* a script leads to young strings, and these move */
     const struct script *known = script_at(heap, scripts, script);
+    heap->blocks = before;
     if (!known)
         return false;
     size_t low = 0, high = known->ends.count;

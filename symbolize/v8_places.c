@@ -131,12 +131,10 @@ static bool read_function(struct v8 *v8, uint64_t shared, struct v8_function *re
         *ret_function = *function;
         return true;
     }
-    struct strings *strings = &v8->profile->strings;
-    if (!known)
-        return v8_function_read(&v8->heap, v8->scripts, strings, shared, ret_function);
-    if (!v8_function_read_once(&v8->heap, v8->scripts, strings, shared, ret_function))
+    if (!v8_function_read(&v8->heap, v8->scripts, &v8->profile->strings, shared, ret_function))
         return false;
-    v8_cache_add_function(&v8->cache, shared, v8->epoch.since_ns, ret_function);
+    if (known)
+        v8_cache_add_function(&v8->cache, shared, v8->epoch.since_ns, ret_function);
     return true;
 }
 

@@ -76,11 +76,15 @@ uint32_t v8_bytecode_position(struct v8_heap *heap, uint64_t bytecodes, int32_t 
 {
     uint64_t table;
     struct v8_position at, next;
-    if (v8_type(heap, bytecodes) != heap->layout.bytecode_array ||
-        !v8_field(heap, bytecodes, heap->layout.bytecode_positions, &table) ||
-        !v8_positions_around(heap, table, offset, &at, &next) || at.inlining)
-        return V8_NO_POSITION;
-    return at.position;
+    /* The table may be younger than the blocks that are held, and stand where they have another. */
+    struct v8_blocks fresh, *before = heap->blocks;
+    v8_blocks_clear(&fresh);
+    heap->blocks = &fresh;
+    bool found = v8_type(heap, bytecodes) == heap->layout.bytecode_array &&
+                 v8_field(heap, bytecodes, heap->layout.bytecode_positions, &table) &&
+                 v8_positions_around(heap, table, offset, &at, &next) && !at.inlining;
+    heap->blocks = before;
+    return found ? at.position : V8_NO_POSITION;
 }
 
 /* Steps over one bytecode with its prefix; false at the end of the bytecodes. */
