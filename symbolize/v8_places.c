@@ -25,12 +25,21 @@ static struct v8_named named_frame(struct v8 *v8, const struct v8_function *func
 }
 
 /*
+ * Whether what is read now may be kept for the epoch. An epoch begins with a mark-compact: for a
+ * sample from before it, that may still run.
+ */
+static bool is_settled(const struct v8 *v8)
+{
+    return v8_epoch_is_known(&v8->epoch) && v8->holds;
+}
+
+/*
  * What is read of an entry's tables holds for an epoch, and then they are read once. True at the
  * end if no epoch has begun in between: what was read of both does not fit together.
  */
 static uint64_t begin_reading(struct v8 *v8, const struct v8_entry *entry, bool anew)
 {
-    bool known = v8_epoch_is_known(&v8->epoch);
+    bool known = is_settled(v8);
     v8->heap.blocks =
         v8_cache_blocks(&v8->cache, entry->serial, known ? v8->epoch.since_ns : v8->now_ns);
     if (anew)
@@ -124,7 +133,7 @@ static size_t names_of_baseline(struct v8_view *view, size_t index,
 /* Once in an epoch: until its end a function stays where it is. */
 static bool read_function(struct v8 *v8, uint64_t shared, struct v8_function *ret_function)
 {
-    bool known = v8_epoch_is_known(&v8->epoch);
+    bool known = is_settled(v8);
     const struct v8_function *function =
         known ? v8_cache_function(&v8->cache, shared, v8->epoch.since_ns) : NULL;
     if (function) {
@@ -176,11 +185,11 @@ static size_t names_of_optimised(struct v8_view *view, size_t index,
 /* The fields of code, which may have moved with the epoch. */
 static bool renew_code(struct v8 *v8, struct v8_compiled *compiled)
 {
-    if (v8_epoch_is_known(&v8->epoch) && compiled->renewed_ns == v8->epoch.since_ns)
+    if (is_settled(v8) && compiled->renewed_ns == v8->epoch.since_ns)
         return true;
     if (!v8_code_renew(&v8->heap, &compiled->code))
         return false;
-    compiled->renewed_ns = v8->epoch.since_ns;
+    compiled->renewed_ns = is_settled(v8) ? v8->epoch.since_ns : 0;
     return true;
 }
 
