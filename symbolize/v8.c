@@ -416,10 +416,7 @@ const struct v8_names *v8_name_stack(struct v8 *v8, const struct unwound_frame *
         v8->holds = v8->holds && !v8_epoch_collects(&v8->epoch, frames[i].pc);
     v8_cache_trim(&v8->cache);
     v8->names.items.count = 0;
-    uint64_t needed_ns = v8->sampled_ns;
-    if (v8_epoch_is_known(&v8->epoch) && v8->holds)
-        needed_ns = v8->epoch.since_ns;
-    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), needed_ns,
+    v8_cache_prove(&v8->heap.memory, entries, gather_entries(&view, entries), v8->sampled_ns,
                    v8->now_ns);
     for (size_t i = 0; i < count; i++) {
         struct v8_run *run = &v8->names.runs[i];

@@ -4,9 +4,9 @@
  * Internal to v8.c. An interpreted function is known by its BytecodeArray, compiled code by the
  * range of its instructions. Each entry remembers some bytes of the process that no other function
  * has in the same place (its header with the addresses of its tables); they are compared again, all
- * entries of a stack in one read, for a sample that is younger than the last comparison, or where
- * the epochs of the collector are known (v8_epoch.h) in a new one. So what was seen before a sample
- * and is found after it was there in between. Bounded: a cache that is full is emptied.
+ * entries of a stack in one read, for a sample that is younger than the last comparison: code that
+ * is dead may be found for a while yet, until it is swept. So what was seen before a sample and is
+ * found after it was there in between. Bounded: a cache that is full is emptied.
  */
 #ifndef MEMPROF_SYMBOLIZE_V8_CACHE_H
 #define MEMPROF_SYMBOLIZE_V8_CACHE_H
