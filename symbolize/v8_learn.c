@@ -189,6 +189,8 @@ struct v8_bytecodes *v8_learn_bytecodes(struct v8_view *view, size_t index, uint
     struct v8 *v8 = view->v8;
     struct v8_bytecodes *bytecodes = v8_cache_bytecodes(&v8->cache, array);
     struct v8_entry *entry = &bytecodes->entry;
+    /* Those of baseline code are not among what was proven for the stack. */
+    v8_cache_prove(&v8->heap.memory, &entry, 1, v8->sampled_ns, v8->now_ns);
     if (entry->known)
         return frame_has(view, index, bytecodes) ? bytecodes : NULL;
     uint64_t missed_ns = entry->missed_ns;
